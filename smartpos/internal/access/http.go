@@ -212,8 +212,10 @@ func seconds(d time.Duration) string {
 
 // refuse ends the request with the problem.
 func refuse(api huma.API, ctx huma.Context, e *problem.Error) {
-	for name, value := range e.GetHeaders() {
-		ctx.SetHeader(name, value)
+	for name, values := range e.GetHeaders() {
+		for _, value := range values {
+			ctx.AppendHeader(name, value)
+		}
 	}
 	// The problem is handed on as the error itself: the server's one error hook writes it, with the request's id.
 	_ = huma.WriteErr(api, ctx, e.GetStatus(), e.Detail(), e)
