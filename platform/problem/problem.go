@@ -10,9 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // ContentType is that of a problem document.
@@ -89,7 +93,7 @@ type Error struct {
 	detail     string
 	fields     []Field
 	extensions map[string]any
-	headers    map[string]string
+	headers    http.Header
 	cause      error
 }
 
@@ -135,9 +139,9 @@ func (e *Error) With(member string, value any) *Error {
 // WithHeader adds a header to the answer, such as Retry-After.
 func (e *Error) WithHeader(name, value string) *Error {
 	if e.headers == nil {
-		e.headers = map[string]string{}
+		e.headers = http.Header{}
 	}
-	e.headers[name] = value
+	e.headers.Set(name, value)
 	return e
 }
 
@@ -174,21 +178,27 @@ func (e *Error) Fields() []Field { return e.fields }
 // GetStatus is the HTTP status; it makes an *Error a huma.StatusError.
 func (e *Error) GetStatus() int { return e.kind.Status }
 
-// GetHeaders are the answer's further headers.
-func (e *Error) GetHeaders() map[string]string { return e.headers }
+// GetHeaders are the answer's further headers; it makes an *Error a huma.HeadersError.
+func (e *Error) GetHeaders() http.Header { return e.headers }
 
 // ContentType makes an *Error a huma.ContentTypeFilter.
 func (e *Error) ContentType(string) string { return ContentType }
 
-// Document is the problem as it travels.
+// Schema describes the document in OpenAPI; it makes an *Error a huma.SchemaProvider.
+func (e *Error) Schema(r huma.Registry) *huma.Schema {
+	return r.Schema(reflect.TypeFor[Document](), true, "Problem")
+}
+
+// Document is the problem as it travels. Some kinds add members of their own, such as `current` on a version conflict.
 type Document struct {
-	Type      string  `json:"type" doc:"A URN of the code" example:"urn:mpac:problem:validation_failed"`
-	Title     string  `json:"title" doc:"What this kind of problem is"`
-	Status    int     `json:"status" doc:"The HTTP status"`
-	Code      string  `json:"code" doc:"Stable: programs decide by this" example:"validation_failed"`
-	Detail    string  `json:"detail,omitempty" doc:"What is wrong this time, for people"`
-	Errors    []Field `json:"errors,omitempty" doc:"Each member of the request that is at fault"`
-	RequestID string  `json:"request_id,omitempty" doc:"Say this when you ask for help"`
+	_         struct{} `json:"-" additionalProperties:"true"`
+	Type      string   `json:"type" doc:"A URN of the code" example:"urn:mpac:problem:validation_failed"`
+	Title     string   `json:"title" doc:"What this kind of problem is"`
+	Status    int      `json:"status" doc:"The HTTP status"`
+	Code      string   `json:"code" doc:"Stable: programs decide by this" example:"validation_failed"`
+	Detail    string   `json:"detail,omitempty" doc:"What is wrong this time, for people"`
+	Errors    []Field  `json:"errors,omitempty" doc:"Each member of the request that is at fault"`
+	RequestID string   `json:"request_id,omitempty" doc:"Say this when you ask for help"`
 }
 
 // Document is the problem as a value.
