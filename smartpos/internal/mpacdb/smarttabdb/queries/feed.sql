@@ -1,0 +1,46 @@
+-- name: EnsureFeedShard :exec
+INSERT INTO smarttab.feed_cursor (shard) VALUES (@shard) ON CONFLICT DO NOTHING;
+
+-- name: LeaseFeedShard :one
+-- Takes or renews the lease of a shard, by the database's clock. No row: somebody else holds it.
+UPDATE smarttab.feed_cursor
+SET lease_owner = @owner::text, lease_until = clock_timestamp() + make_interval(secs => @seconds::float8)
+WHERE shard = @shard AND (lease_owner = @owner::text OR lease_until < clock_timestamp())
+RETURNING after, applied_event, applied_until, resyncing;
+
+-- name: ReleaseFeedShard :exec
+UPDATE smarttab.feed_cursor SET lease_until = '-infinity' WHERE shard = @shard AND lease_owner = @owner;
+
+-- name: AdvanceFeed :execrows
+-- One event has taken effect. No row changed: the lease is lost, and with it the effect.
+UPDATE smarttab.feed_cursor
+SET applied_event = @applied_event, applied_until = greatest(applied_until, @applied_until::timestamptz), updated_at = now()
+WHERE shard = @shard AND lease_owner = @owner;
+
+-- name: TurnFeedPage :execrows
+UPDATE smarttab.feed_cursor
+SET after = @after, applied_event = '', resyncing = @resyncing, updated_at = now()
+WHERE shard = @shard AND lease_owner = @owner;
+
+-- name: ParkEvent :exec
+INSERT INTO smarttab.feed_parked (event_id, shard, payment_ref, type, event, reason, parked_at)
+VALUES (@event_id, @shard, @payment_ref, @type, @event, @reason, @parked_at)
+ON CONFLICT (event_id) DO NOTHING;
+
+-- name: ParkedPayments :many
+SELECT DISTINCT payment_ref FROM smarttab.feed_parked WHERE payment_ref = ANY(@refs::text[]);
+
+-- name: ParkedEvents :many
+SELECT event_id, shard, payment_ref, type, event, reason, attempts, parked_at
+FROM smarttab.feed_parked
+WHERE payment_ref = @payment_ref
+ORDER BY position;
+
+-- name: UnparkEvent :exec
+DELETE FROM smarttab.feed_parked WHERE event_id = @event_id;
+
+-- name: CountParkedAttempt :exec
+UPDATE smarttab.feed_parked SET attempts = attempts + 1, reason = @reason WHERE event_id = @event_id;
+
+-- name: CountParked :one
+SELECT count(*) FROM smarttab.feed_parked;

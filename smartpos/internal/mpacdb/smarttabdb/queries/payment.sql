@@ -1,0 +1,40 @@
+-- name: InsertPayment :exec
+INSERT INTO smarttab.payment (id, merchant_id, store_id, bill_id, split_id, method, provider, status, version, currency, amount,
+    tendered, change, card, expires_at, device_id, user_id, occurred_at, created_at, updated_at)
+VALUES (@id, @merchant_id, @store_id, @bill_id, @split_id, @method, @provider, 'pending', 1, @currency, @amount,
+    @tendered, @change, @card, @expires_at, @device_id, @user_id, @occurred_at, @created_at, @created_at);
+
+-- name: GetPayment :one
+SELECT * FROM smarttab.payment WHERE id = @id;
+
+-- name: LockPayment :one
+SELECT * FROM smarttab.payment WHERE id = @id FOR NO KEY UPDATE;
+
+-- name: ListPayments :many
+SELECT *
+FROM smarttab.payment
+WHERE (sqlc.narg(bill_id)::uuid IS NULL OR bill_id = sqlc.narg(bill_id))
+  AND (sqlc.narg(store_id)::uuid IS NULL OR store_id = sqlc.narg(store_id))
+  AND (sqlc.narg(status)::text IS NULL OR status = sqlc.narg(status))
+  AND (sqlc.narg(method)::text IS NULL OR method = sqlc.narg(method))
+  AND (sqlc.narg(before)::uuid IS NULL OR id < sqlc.narg(before))
+ORDER BY id DESC
+LIMIT @max_rows;
+
+-- name: UpdatePayment :execrows
+-- Writes what may change of a payment. The version that was read guards it; the table's trigger holds the edges.
+UPDATE smarttab.payment
+SET status = @status, version = version + 1, refunded_amount = @refunded_amount, refunding_amount = @refunding_amount,
+    card = @card, failure_code = @failure_code, failure_message = @failure_message,
+    intent_id = @intent_id, intent_version = @intent_version, expires_at = @expires_at, tax_lines = @tax_lines, discount = @discount,
+    settlement_id = @settlement_id, receipt_number = @receipt_number, updated_at = @updated_at,
+    completed_at = @completed_at, ended_at = @ended_at, cancel_requested_at = @cancel_requested_at,
+    late_success_at = @late_success_at, reconciled_at = @reconciled_at, reported_at = @reported_at
+WHERE id = @id AND version = @version;
+
+-- name: PaymentTenants :many
+-- Whose payments these are: for the feed, which must find the tenant before it may act for it.
+SELECT id, merchant_id, store_id FROM smarttab.payment WHERE id = ANY(@ids::uuid[]);
+
+-- name: PaymentTenantsByIntent :many
+SELECT intent_id::text AS intent_id, id, merchant_id, store_id FROM smarttab.payment WHERE intent_id = ANY(@intent_ids::text[]);

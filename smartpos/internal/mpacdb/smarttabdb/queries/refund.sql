@@ -1,0 +1,28 @@
+-- name: InsertRefund :exec
+INSERT INTO smarttab.refund (id, merchant_id, store_id, payment_id, bill_id, status, version, currency, amount, reason,
+    device_id, user_id, approved_by, occurred_at, created_at, updated_at)
+VALUES (@id, @merchant_id, @store_id, @payment_id, @bill_id, 'pending', 1, @currency, @amount, @reason,
+    @device_id, @user_id, @approved_by, @created_at, @created_at, @created_at);
+
+-- name: GetRefund :one
+SELECT * FROM smarttab.refund WHERE id = @id;
+
+-- name: LockRefund :one
+SELECT * FROM smarttab.refund WHERE id = @id FOR NO KEY UPDATE;
+
+-- name: RefundsOfPayment :many
+SELECT * FROM smarttab.refund WHERE payment_id = @payment_id ORDER BY id;
+
+-- name: RefundsOfPayments :many
+SELECT * FROM smarttab.refund WHERE payment_id = ANY(@payment_ids::uuid[]) ORDER BY id;
+
+-- name: UpdateRefund :execrows
+UPDATE smarttab.refund
+SET status = @status, version = version + 1, gateway_refund_id = @gateway_refund_id, gateway_version = @gateway_version,
+    failure_code = @failure_code, failure_message = @failure_message, tax_lines = @tax_lines,
+    settlement_id = @settlement_id, receipt_number = @receipt_number, updated_at = @updated_at, ended_at = @ended_at,
+    reported_at = @reported_at
+WHERE id = @id AND version = @version;
+
+-- name: RefundTenants :many
+SELECT id, payment_id, merchant_id, store_id FROM smarttab.refund WHERE id = ANY(@ids::uuid[]);
