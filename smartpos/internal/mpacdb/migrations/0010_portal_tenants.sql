@@ -26,12 +26,9 @@ AS $$ SELECT mpac.scope_cross_tenant()
           OR (mpac.scope_platform() OR mpac.scope_psp() IS NOT NULL)
          AND (mpac.scope_psp() IS NULL OR psp = mpac.scope_psp()) $$;
 
--- Codes are what people type and print: upper-case letters, digits, dash, underscore.
-CREATE DOMAIN portal.code AS text CHECK (VALUE ~ '^[A-Z0-9][A-Z0-9_-]{0,31}$');
-
 CREATE TABLE portal.psps (
     id          uuid PRIMARY KEY,
-    code        portal.code NOT NULL CONSTRAINT psps_code_key UNIQUE,
+    code        text NOT NULL CHECK (code ~ '^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$'),
     name        text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     status      text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'inactive')),
     version     bigint NOT NULL DEFAULT 1,
@@ -42,7 +39,7 @@ CREATE TABLE portal.psps (
 CREATE TABLE portal.merchants (
     id          uuid PRIMARY KEY,
     psp_id      uuid NOT NULL REFERENCES portal.psps (id),
-    code        portal.code NOT NULL,
+    code        text NOT NULL CHECK (code ~ '^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$'),
     name        text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     -- T and 13 digits, the first of which is the check digit of the rest (National Tax Agency).
     invoice_registration_number text CHECK (invoice_registration_number ~ '^T[0-9]{13}$'),
@@ -51,7 +48,6 @@ CREATE TABLE portal.merchants (
     version     bigint NOT NULL DEFAULT 1,
     created_at  timestamptz NOT NULL,
     updated_at  timestamptz NOT NULL,
-    CONSTRAINT merchants_code_key UNIQUE (psp_id, code),
     CONSTRAINT merchants_tenant_key UNIQUE (id, psp_id)
 );
 
@@ -59,11 +55,11 @@ CREATE TABLE portal.stores (
     id          uuid PRIMARY KEY,
     psp_id      uuid NOT NULL,
     merchant_id uuid NOT NULL,
-    code        portal.code NOT NULL,
+    code        text NOT NULL CHECK (code ~ '^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$'),
     name        text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     timezone    text NOT NULL DEFAULT 'Asia/Tokyo',
     -- The store's local time at which one business day ends and the next begins.
-    day_cutoff  time NOT NULL DEFAULT '05:00',
+    day_cutoff  text NOT NULL DEFAULT '05:00' CHECK (day_cutoff ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'),
     price_mode  text NOT NULL DEFAULT 'inclusive' CHECK (price_mode IN ('inclusive', 'exclusive')),
     currency    text NOT NULL DEFAULT 'JPY' CHECK (currency ~ '^[A-Z]{3}$'),
     address     text CHECK (length(address) <= 500),
@@ -73,9 +69,12 @@ CREATE TABLE portal.stores (
     created_at  timestamptz NOT NULL,
     updated_at  timestamptz NOT NULL,
     FOREIGN KEY (merchant_id, psp_id) REFERENCES portal.merchants (id, psp_id),
-    CONSTRAINT stores_code_key UNIQUE (merchant_id, code),
     CONSTRAINT stores_tenant_key UNIQUE (id, merchant_id, psp_id)
 );
+-- Codes are what people type and print: they are one code in either case, kept as first typed.
+CREATE UNIQUE INDEX psps_code_key ON portal.psps (lower(code));
+CREATE UNIQUE INDEX merchants_code_key ON portal.merchants (psp_id, lower(code));
+CREATE UNIQUE INDEX stores_code_key ON portal.stores (merchant_id, lower(code));
 CREATE INDEX stores_by_psp ON portal.stores (psp_id, id);
 
 -- A provider's credentials for a store; without a store, the merchant's default that stands behind its stores.
