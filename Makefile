@@ -1,0 +1,76 @@
+# MPAC. `make` or `make help` says what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/mpac-cloud/mpac/platform/service.Version=$(VERSION)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+TOOLS   := $(CURDIR)/.tools
+FUZZTIME ?= 20s
+
+# Binary and the package it is built from.
+BINARIES := mpac=./cmd/mpac svc-portal=./smartpos/svc-portal svc-smarttab=./smartpos/svc-smarttab \
+            edge=./smartpos/gateway/edge pgw-backend=./pgw/pgw-backend matcher=./pgw/matcher sandbox=./sandbox
+
+.PHONY: help
+help: ## Say what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "}; {printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}'
+
+.PHONY: deps
+deps: ## Make sure of PostgreSQL and Redis (installs them on Debian as root, else says how)
+	@./tools/deps.sh
+
+.PHONY: build
+build: ## Build every binary into bin/
+	@mkdir -p bin
+	@for b in $(BINARIES); do echo "building bin/$${b%%=*}"; $(GOBUILD) -o bin/$${b%%=*} $${b#*=} || exit 1; done
+
+.PHONY: up
+up: deps build ## Run the whole platform on this machine (Ctrl-C stops it)
+	@bin/mpac up
+
+.PHONY: test
+test: deps build ## Run every test that needs no cloud, with real PostgreSQL, Redis and processes
+	go test -count=1 ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz everything that parses, FUZZTIME each (default 20s)
+	@./tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Run the linters
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities (a clear notice where the database cannot be reached)
+	@./tools/vuln.sh
+
+.PHONY: gen
+gen: $(TOOLS)/sqlc ## Generate the code that is generated
+	$(TOOLS)/sqlc generate
+	go generate ./...
+
+.PHONY: gen-check
+gen-check: gen ## Fail when generated code differs from what is committed
+	@git diff --exit-code --stat -- '*_gen.go' '*.sql.go' docs || { echo "generated code has drifted: run 'make gen' and commit"; exit 1; }
+
+.PHONY: fmt
+fmt: $(TOOLS)/golangci-lint ## Format the code
+	$(TOOLS)/golangci-lint fmt ./...
+
+.PHONY: bench
+bench: deps ## Run the benchmarks, each beside its floor
+	go test -run '^$$' -bench . -benchtime 3s ./pgw/... ./smartpos/... | grep -v '^?\|no test files'
+
+.PHONY: ci
+ci: ## What the pull request runs
+	bash .ci/run
+
+.PHONY: clean
+clean: ## Remove what was built (never a platform's data)
+	rm -rf bin .tools
+
+$(TOOLS)/%: tools/go.mod tools/go.sum
+	@mkdir -p $(TOOLS)
+	@echo "building $* (the first time takes minutes)"
+	cd tools && CGO_ENABLED=0 go build -o $@ $$(go list -f '{{.ImportPath}}' tool | grep '/$*$$')
