@@ -44,3 +44,190 @@ func (q *Queries) AppendEvent(ctx context.Context, arg AppendEventParams) error 
 	)
 	return err
 }
+
+const feedState = `-- name: FeedState :one
+SELECT s.epoch, s.shards, coalesce(f.last_position, 0)::bigint AS last_position, coalesce(f.floor_position, 0)::bigint AS floor_position
+FROM pgw.event_sequencer s
+LEFT JOIN pgw.event_feeds f ON f.partner_id = $1 AND f.mode = $2 AND f.shard = $3
+WHERE s.one
+`
+
+type FeedStateParams struct {
+	PartnerID string
+	Mode      string
+	Shard     int16
+}
+
+type FeedStateRow struct {
+	Epoch         string
+	Shards        int16
+	LastPosition  int64
+	FloorPosition int64
+}
+
+func (q *Queries) FeedState(ctx context.Context, arg FeedStateParams) (FeedStateRow, error) {
+	row := q.db.QueryRow(ctx, feedState, arg.PartnerID, arg.Mode, arg.Shard)
+	var i FeedStateRow
+	err := row.Scan(
+		&i.Epoch,
+		&i.Shards,
+		&i.LastPosition,
+		&i.FloorPosition,
+	)
+	return i, err
+}
+
+const lockNumbering = `-- name: LockNumbering :exec
+SELECT pg_advisory_xact_lock(hashtextextended('pgw.event.number', 0)), set_config('idle_in_transaction_session_timeout', '5000', true)
+`
+
+// One batch at a time, whoever numbers. A sequencer that stops in the middle loses its transaction, and the lock, after five seconds.
+func (q *Queries) LockNumbering(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockNumbering)
+	return err
+}
+
+const newEpoch = `-- name: NewEpoch :exec
+UPDATE pgw.event_sequencer SET epoch = $1, shards = $2 WHERE one
+`
+
+type NewEpochParams struct {
+	Epoch  string
+	Shards int16
+}
+
+func (q *Queries) NewEpoch(ctx context.Context, arg NewEpochParams) error {
+	_, err := q.db.Exec(ctx, newEpoch, arg.Epoch, arg.Shards)
+	return err
+}
+
+const numberEvents = `-- name: NumberEvents :one
+WITH batch AS (
+    SELECT o.seq, o.event_id, o.partner_id, o.mode, o.shard FROM pgw.event_outbox o ORDER BY o.seq LIMIT $1
+), gone AS (
+    DELETE FROM pgw.event_outbox o USING batch b WHERE o.seq = b.seq
+), arrivals AS (
+    SELECT b.partner_id, b.mode, b.shard, count(*) AS n FROM batch b GROUP BY b.partner_id, b.mode, b.shard
+), feeds AS (
+    INSERT INTO pgw.event_feeds AS f (partner_id, mode, shard, last_position)
+    SELECT a.partner_id, a.mode, a.shard, a.n FROM arrivals a
+    ON CONFLICT (partner_id, mode, shard) DO UPDATE SET last_position = f.last_position + excluded.last_position
+    RETURNING f.partner_id, f.mode, f.shard, f.last_position
+), numbered AS (
+    INSERT INTO pgw.event_positions (event_id, partner_id, mode, shard, position)
+    SELECT b.event_id, b.partner_id, b.mode, b.shard,
+        f.last_position - a.n + row_number() OVER (PARTITION BY b.partner_id, b.mode, b.shard ORDER BY b.seq)
+    FROM batch b
+    JOIN arrivals a ON a.partner_id = b.partner_id AND a.mode = b.mode AND a.shard = b.shard
+    JOIN feeds f ON f.partner_id = b.partner_id AND f.mode = b.mode AND f.shard = b.shard
+    RETURNING 1
+), woken AS (
+    SELECT pg_notify('pgw_event_feed', f.partner_id || '/' || f.mode || '/' || f.shard) FROM feeds f
+)
+SELECT (SELECT count(*) FROM numbered) AS numbered, (SELECT count(*) FROM woken) AS feeds,
+    (SELECT coalesce(min(b.event_id), '') FROM batch b)::text AS oldest
+`
+
+type NumberEventsRow struct {
+	Numbered int64
+	Feeds    int64
+	Oldest   string
+}
+
+// Gives the oldest committed events the next positions of their feeds and wakes the feeds' readers. Says how many.
+// The order is that of the outbox: a later version of an intent was written after the earlier one was committed.
+func (q *Queries) NumberEvents(ctx context.Context, batchSize int32) (NumberEventsRow, error) {
+	row := q.db.QueryRow(ctx, numberEvents, batchSize)
+	var i NumberEventsRow
+	err := row.Scan(&i.Numbered, &i.Feeds, &i.Oldest)
+	return i, err
+}
+
+const outboxAge = `-- name: OutboxAge :one
+SELECT count(*) AS waiting FROM (SELECT FROM pgw.event_outbox LIMIT 10000) o
+`
+
+// How many events wait for a position, up to 10000.
+func (q *Queries) OutboxAge(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, outboxAge)
+	var waiting int64
+	err := row.Scan(&waiting)
+	return waiting, err
+}
+
+const readEvents = `-- name: ReadEvents :many
+SELECT p.position, e.id, e.partner_id, e.mode, e.merchant_id, e.payment_intent_id, e.version, e.type, e.data, e.traceparent, e.created_at
+FROM pgw.event_positions p JOIN pgw.events e ON e.id = p.event_id
+WHERE p.partner_id = $1 AND p.mode = $2 AND p.shard = $3 AND p.position > $4
+ORDER BY p.position
+LIMIT $5
+`
+
+type ReadEventsParams struct {
+	PartnerID string
+	Mode      string
+	Shard     int16
+	After     int64
+	RowLimit  int32
+}
+
+type ReadEventsRow struct {
+	Position        int64
+	ID              string
+	PartnerID       string
+	Mode            string
+	MerchantID      string
+	PaymentIntentID string
+	Version         int64
+	Type            string
+	Data            []byte
+	Traceparent     *string
+	CreatedAt       time.Time
+}
+
+func (q *Queries) ReadEvents(ctx context.Context, arg ReadEventsParams) ([]ReadEventsRow, error) {
+	rows, err := q.db.Query(ctx, readEvents,
+		arg.PartnerID,
+		arg.Mode,
+		arg.Shard,
+		arg.After,
+		arg.RowLimit,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReadEventsRow{}
+	for rows.Next() {
+		var i ReadEventsRow
+		if err := rows.Scan(
+			&i.Position,
+			&i.ID,
+			&i.PartnerID,
+			&i.Mode,
+			&i.MerchantID,
+			&i.PaymentIntentID,
+			&i.Version,
+			&i.Type,
+			&i.Data,
+			&i.Traceparent,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const setSequencerWaiting = `-- name: SetSequencerWaiting :exec
+UPDATE pgw.event_sequencer SET waiting = $1 WHERE one AND waiting <> $1
+`
+
+func (q *Queries) SetSequencerWaiting(ctx context.Context, waiting bool) error {
+	_, err := q.db.Exec(ctx, setSequencerWaiting, waiting)
+	return err
+}

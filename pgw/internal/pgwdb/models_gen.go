@@ -6,6 +6,7 @@ package pgwdb
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 )
 
@@ -97,7 +98,7 @@ type PgwIdempotencyKey struct {
 	FinishedAt  *time.Time
 }
 
-type PgwIdempotencyKeysOther struct {
+type PgwIdempotencyKeysDefault struct {
 	ID          string
 	PartnerID   string
 	Mode        string
@@ -159,6 +160,17 @@ type PgwLedgerReference struct {
 	Reference     string
 	TransactionID string
 	Lines         int16
+}
+
+type PgwMerchant struct {
+	PartnerID string
+	Mode      string
+	ID        string
+	Version   int64
+	Name      string
+	Status    string
+	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
 type PgwMerchantRef struct {
@@ -229,7 +241,7 @@ type PgwPaymentAttempt struct {
 	UpdatedAt          time.Time
 }
 
-type PgwPaymentAttemptsOther struct {
+type PgwPaymentAttemptsDefault struct {
 	ID                 string
 	PaymentIntentID    string
 	PartnerID          string
@@ -311,7 +323,7 @@ type PgwPaymentIntent struct {
 	DueAt              *time.Time
 }
 
-type PgwPaymentIntentsOther struct {
+type PgwPaymentIntentsDefault struct {
 	ID                 string
 	PartnerID          string
 	Mode               string
@@ -355,6 +367,51 @@ type PgwPaymentIntentsOther struct {
 	DueAt              *time.Time
 }
 
+type PgwProviderConfig struct {
+	PartnerID       string
+	Mode            string
+	MerchantID      string
+	StoreID         string
+	Provider        string
+	Version         int64
+	Status          string
+	ContractID      string
+	ProviderStoreID string
+	Sealed          []byte
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+}
+
+type PgwProviderFile struct {
+	ID          string
+	Provider    string
+	ContractID  string
+	Name        string
+	Url         string
+	AnnouncedAt time.Time
+	FetchedAt   *time.Time
+}
+
+type PgwProviderNotification struct {
+	ID         string
+	Provider   string
+	Source     netip.Addr
+	Payload    string
+	Kind       string
+	ReceivedAt time.Time
+	Repeats    int32
+}
+
+type PgwProviderNotificationsDefault struct {
+	ID         string
+	Provider   string
+	Source     netip.Addr
+	Payload    string
+	Kind       string
+	ReceivedAt time.Time
+	Repeats    int32
+}
+
 type PgwRefund struct {
 	ID                  string
 	Kind                string
@@ -393,9 +450,22 @@ type PgwRequestSignature struct {
 	KeyHash   string
 }
 
-type PgwRequestSignaturesOther struct {
+type PgwRequestSignaturesDefault struct {
 	ID        string
 	PartnerID string
 	Mode      string
 	KeyHash   string
+}
+
+type PgwStore struct {
+	PartnerID  string
+	Mode       string
+	MerchantID string
+	ID         string
+	Version    int64
+	Name       string
+	Status     string
+	Timezone   string
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
 }

@@ -82,6 +82,8 @@ ALTER TABLE pgw.event_sequencer FORCE ROW LEVEL SECURITY;
 CREATE POLICY scoped ON pgw.event_sequencer USING (pgw.scoped());
 
 SELECT pgw.partition_guard('events_default'), pgw.partition_guard('event_positions_default');
+-- The owner obeys row-level security too.
+SELECT set_config('mpac.cross_tenant', 'migration', true);
 -- Positions go with their events, in pgw.partition_drop.
 INSERT INTO pgw.partitioned_tables (table_name, id_column, id_prefix, retain_days) VALUES
     ('events', 'id', 'ev', 30), ('event_positions', 'event_id', 'ev', NULL);

@@ -116,6 +116,8 @@ ALTER TABLE pgw.ledger_lines FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON pgw.ledger_lines USING (pgw.visible(partner_id, mode));
 SELECT pgw.partition_guard('ledger_lines_default');
 
+-- The owner obeys row-level security too.
+SELECT set_config('mpac.cross_tenant', 'migration', true);
 -- Books are kept for ever.
 INSERT INTO pgw.partitioned_tables (table_name, id_column, id_prefix, retain_days) VALUES ('ledger_lines', 'transaction_id', 'lt', NULL);
 
