@@ -1,0 +1,233 @@
+package walls_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mpac-cloud/mpac/"
+
+// file is one Go source file, seen from the repository's root, with what it imports.
+type file struct {
+	path    string // pgw/internal/intent/http.go
+	pkg     string // pgw/internal/intent
+	name    string // http.go
+	imports []string
+	test    bool
+}
+
+func sources(t *testing.T) []file {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var all []file
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != "." && d.Name() != ".." || d.Name() == "testdata" || d.Name() == "bin" || d.Name() == "tmp") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		f := file{path: filepath.ToSlash(rel), pkg: path.Dir(filepath.ToSlash(rel)), name: d.Name(), test: strings.HasSuffix(p, "_test.go")}
+		for _, i := range parsed.Imports {
+			f.imports = append(f.imports, strings.Trim(i.Path.Value, `"`))
+		}
+		all = append(all, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 100 {
+		t.Fatalf("only %d files found: the walk is broken", len(all))
+	}
+	return all
+}
+
+func under(p string, folders ...string) bool {
+	return slices.ContainsFunc(folders, func(f string) bool { return p == f || strings.HasPrefix(p, f+"/") })
+}
+
+// inModule is the import's folder in this repository, or "".
+func inModule(importPath string) string {
+	folder, ours := strings.CutPrefix(importPath, module)
+	if !ours {
+		return ""
+	}
+	return folder
+}
+
+// What each part of the picture may import of the others. pgw's client is the one door between systems.
+func TestSystemsMeetOverHTTPOnly(t *testing.T) {
+	t.Parallel()
+	systems := []string{"smartpos", "pgw", "sandbox", "obs", "infra", "cmd", "internal", "e2e", "containers"}
+	allowed := map[string][]string{
+		"platform": {},
+		"smartpos": {"smartpos", "pgw/client"},
+		"pgw":      {"pgw"},
+		"sandbox":  {"sandbox"},
+		"obs":      {"obs"},
+		"infra":    {"infra"},
+		"cmd":      {"cmd", "internal/ops", "infra/engine"},
+		"internal": {"internal", "infra/engine"},
+		"e2e":      {"e2e"},
+	}
+	for _, f := range sources(t) {
+		home, _, _ := strings.Cut(f.path, "/")
+		permitted, known := allowed[home]
+		if !known {
+			if home != f.path { // a file at the root belongs to no system
+				t.Errorf("%s: the folder %s is not in the picture", f.path, home)
+			}
+			continue
+		}
+		for _, i := range f.imports {
+			folder := inModule(i)
+			if folder != "" && under(folder, systems...) && !under(folder, permitted...) {
+				t.Errorf("%s imports %s: %s may import only %v of the systems", f.path, folder, home, permitted)
+			}
+		}
+	}
+}
+
+// The two services of smartpos share a database and the packages beside it, never each other's inside.
+func TestServicesOfASystemKeepApart(t *testing.T) {
+	t.Parallel()
+	for _, f := range sources(t) {
+		for _, i := range f.imports {
+			for _, service := range []string{"smartpos/svc-portal", "smartpos/svc-smarttab", "smartpos/gateway", "pgw/pgw-backend", "pgw/matcher"} {
+				if under(inModule(i), service) && !under(f.pkg, service) {
+					t.Errorf("%s imports %s", f.path, i)
+				}
+			}
+		}
+	}
+}
+
+// The sandbox is written from the providers' documents: a mistake that it shared with the adapters would prove itself right.
+func TestSandboxSharesNoCodeWithTheAdapters(t *testing.T) {
+	t.Parallel()
+	for _, f := range sources(t) {
+		if under(f.pkg, "sandbox") && slices.Contains(f.imports, module+"platform/hmacsig") {
+			t.Errorf("%s imports the platform's signatures", f.path)
+		}
+	}
+}
+
+// An exception says why.
+type exception struct {
+	pattern string
+	why     string
+}
+
+// Packages that are not a concept of a service with rules, storage and a face.
+var notConcepts = []exception{
+	{`^pgw/client$`, "is HTTP: the signed client"},
+	{`^pgw/internal/provider(/|$)`, "speaks HTTP to the providers"},
+	{`^pgw/internal/pgwdb(/|$)|^smartpos/internal/mpacdb(/|$)`, "is SQL"},
+	{`^(pgw/pgw-backend|pgw/matcher|smartpos/svc-portal|smartpos/svc-smarttab|sandbox)$`, "is a main: it wires"},
+	{`^smartpos/gateway(/|$)`, "is a proxy"},
+	{`^sandbox(/|$)`, "plays another company's HTTP API"},
+}
+
+var (
+	httpImport = regexp.MustCompile(`^net/http$|^github\.com/gin-gonic/gin|^github\.com/danielgtaylor/huma|^` + module + `platform/httpserver$`)
+	sqlImport  = regexp.MustCompile(`^github\.com/jackc/pgx|^database/sql$|^` + module + `(pgw/internal/pgwdb|smartpos/internal/mpacdb/[a-z]+)$`)
+	httpFile   = regexp.MustCompile(`^http(_[a-z0-9_]+)?\.go$`)
+	sqlFile    = regexp.MustCompile(`^store(_[a-z0-9_]+)?\.go$`)
+)
+
+func TestConceptsKeepHTTPAndSQLInTheirFiles(t *testing.T) {
+	t.Parallel()
+	for _, f := range sources(t) {
+		if f.test || !under(f.pkg, "pgw", "smartpos", "sandbox") || matchesAny(f.pkg, notConcepts) || strings.HasSuffix(f.pkg, "test") {
+			continue
+		}
+		for _, i := range f.imports {
+			if httpImport.MatchString(i) && !httpFile.MatchString(f.name) {
+				t.Errorf("%s imports %s: HTTP belongs in http.go", f.path, i)
+			}
+			if sqlImport.MatchString(i) && !sqlFile.MatchString(f.name) {
+				t.Errorf("%s imports %s: SQL belongs in store.go", f.path, i)
+			}
+		}
+	}
+}
+
+func matchesAny(s string, patterns []exception) bool {
+	return slices.ContainsFunc(patterns, func(e exception) bool { return regexp.MustCompile(e.pattern).MatchString(s) })
+}
+
+func TestNoRoomWithoutAName(t *testing.T) {
+	t.Parallel()
+	nameless := []string{"utils", "util", "common", "helpers", "helper", "models", "services", "misc", "shared", "base"}
+	for _, f := range sources(t) {
+		for part := range strings.SplitSeq(f.pkg, "/") {
+			if slices.Contains(nameless, part) {
+				t.Errorf("%s: a package is named after what it is about, not %q", f.path, part)
+			}
+		}
+	}
+}
+
+// The jobs that may see every tenant, in one list. Adding a name here is a decision about tenancy.
+var crossTenant = map[string]string{}
+
+var crossTenantCall = regexp.MustCompile(`postgres\.CrossTenant\(([^)]*)\)`)
+
+func TestCrossTenantJobsAreTheseAndNoOthers(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, f := range sources(t) {
+		if f.test || under(f.pkg, "platform") {
+			continue
+		}
+		for _, name := range namesIn(t, f, crossTenantCall) {
+			seen[name] = true
+			if crossTenant[name] == "" {
+				t.Errorf("%s: the job %q may not see every tenant: it is not in the list", f.path, name)
+			}
+		}
+	}
+	for name := range crossTenant {
+		if !seen[name] {
+			t.Errorf("the list names %q, which no code uses any more", name)
+		}
+	}
+}
+
+// namesIn finds the string literal that a call is made with. Anything else there, such as a variable, hides the name.
+func namesIn(t *testing.T, f file, call *regexp.Regexp) []string {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join("..", "..", f.path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, match := range call.FindAllStringSubmatch(string(source), -1) {
+		name := strings.Trim(match[1], `"`)
+		if name == match[1] {
+			t.Errorf("%s: %s must be called with the name itself", f.path, match[0])
+		}
+		names = append(names, name)
+	}
+	return names
+}
