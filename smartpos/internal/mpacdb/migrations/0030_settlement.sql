@@ -11,7 +11,7 @@ CREATE TABLE smarttab.settlement (
     status        text NOT NULL CHECK (status IN ('open', 'closed', 'reconciled')),
     -- A Z never changes: a wrong count is put right by a further Z that names the first.
     corrects_id   uuid REFERENCES smarttab.settlement (id),
-    correction_reason text,
+    correction_reason text CHECK ((corrects_id IS NULL) = (correction_reason IS NULL)),
     z_number      bigint CHECK (z_number > 0),
     opened_at     timestamptz NOT NULL,
     closed_at     timestamptz,
@@ -86,8 +86,8 @@ CREATE TABLE smarttab.cash_movement (
     type          text NOT NULL CHECK (type IN ('float', 'pay_in', 'pay_out', 'drawer_open')),
     amount        bigint NOT NULL,
     reason        text NOT NULL,
-    device_id     uuid,
-    user_id       uuid,
+    actor_kind    text NOT NULL CHECK (actor_kind IN ('user', 'device', 'system')),
+    actor_ref     text NOT NULL,
     recorded_at   timestamptz NOT NULL,
     CONSTRAINT cash_movement_amount CHECK (CASE type WHEN 'drawer_open' THEN amount = 0 ELSE amount > 0 END)
 );
@@ -136,3 +136,4 @@ $$;
 -- +goose StatementEnd
 GRANT SELECT, INSERT, UPDATE ON smarttab.settlement, smarttab.paper_counter TO svc_smarttab;
 GRANT SELECT, INSERT ON smarttab.settlement_entry, smarttab.cash_movement TO svc_smarttab;
+SELECT smarttab.partition_default('settlement_entry');

@@ -27,8 +27,9 @@ CREATE TABLE smarttab.payment (
     intent_id        text,
     intent_version   integer NOT NULL DEFAULT 0,
     expires_at       timestamptz,
-    device_id        uuid,
-    user_id          uuid,
+    -- Who takes it. The gateway's token for it goes to the terminal that made it and to nobody else.
+    actor_kind       text NOT NULL CHECK (actor_kind IN ('user', 'device', 'system')),
+    actor_ref        text NOT NULL,
     -- Its part of the bill's taxes and discounts; set when it completes.
     tax_lines        jsonb,
     discount         bigint,
@@ -53,7 +54,10 @@ CREATE TABLE smarttab.payment (
     CONSTRAINT payment_ended CHECK ((status IN ('pending', 'processing')) = (ended_at IS NULL)),
     CONSTRAINT payment_cash CHECK ((method = 'cash') = (tendered IS NOT NULL AND change IS NOT NULL)
                                    AND (method <> 'cash' OR (change >= 0 AND tendered - change = amount))),
-    CONSTRAINT payment_provider CHECK ((method = 'qr') = (provider IS NOT NULL))
+    CONSTRAINT payment_provider CHECK ((method = 'qr') = (provider IS NOT NULL)),
+    CONSTRAINT payment_tenant UNIQUE (id, merchant_id, store_id),
+    CONSTRAINT payment_of_bill FOREIGN KEY (bill_id, merchant_id, store_id)
+        REFERENCES smarttab.bill (id, merchant_id, store_id)
 ) PARTITION BY RANGE (id);
 CREATE INDEX payment_bill ON smarttab.payment (bill_id);
 CREATE INDEX payment_store ON smarttab.payment (store_id, id DESC);
@@ -100,10 +104,8 @@ CREATE TABLE smarttab.refund (
     currency        text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     amount          bigint NOT NULL CHECK (amount > 0),
     reason          text NOT NULL,
-    device_id       uuid,
-    user_id         uuid,
-    -- Who had the right to approve it; empty where none was needed.
-    approved_by     uuid,
+    actor_kind      text NOT NULL CHECK (actor_kind IN ('user', 'device', 'system')),
+    actor_ref       text NOT NULL,
     gateway_refund_id text,
     gateway_version integer NOT NULL DEFAULT 0,
     failure_code    text,
@@ -117,6 +119,8 @@ CREATE TABLE smarttab.refund (
     ended_at        timestamptz,
     reported_at     timestamptz,
     CONSTRAINT refund_ended CHECK ((status IN ('pending', 'processing')) = (ended_at IS NULL)),
+    CONSTRAINT refund_of_payment FOREIGN KEY (payment_id, merchant_id, store_id)
+        REFERENCES smarttab.payment (id, merchant_id, store_id),
     CONSTRAINT refund_succeeded CHECK ((status = 'succeeded') = (settlement_id IS NOT NULL AND tax_lines IS NOT NULL))
 ) PARTITION BY RANGE (id);
 CREATE INDEX refund_payment ON smarttab.refund (payment_id, id);
@@ -156,3 +160,5 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
+SELECT smarttab.partition_default('payment');
+SELECT smarttab.partition_default('refund');

@@ -37,3 +37,4 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
+SELECT smarttab.partition_default('receipt');

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
 
@@ -73,7 +74,7 @@ type Movement struct {
 	Type       MovementType `json:"type"`
 	Amount     int64        `json:"amount" doc:"Minor units; 0 for drawer_open"`
 	Reason     string       `json:"reason"`
-	RecordedAt time.Time    `json:"recorded_at"`
+	RecordedAt wire.Time    `json:"recorded_at"`
 }
 
 // Unfinished is a payment that had not ended when the report was made. It counts on the day it ends.
@@ -84,7 +85,7 @@ type Unfinished struct {
 	Provider  *string   `json:"provider"`
 	Amount    int64     `json:"amount"`
 	Status    string    `json:"status"`
-	CreatedAt time.Time `json:"created_at"`
+	CreatedAt wire.Time `json:"created_at"`
 }
 
 // Total is a number of things and their sum in minor units.
@@ -127,12 +128,12 @@ type Figures struct {
 	Sales      Total         `json:"sales"`
 	Refunds    Total         `json:"refunds"`
 	Net        int64         `json:"net" doc:"Sales less refunds"`
-	Methods    []MethodTotal `json:"methods"`
-	Taxes      []TaxTotal    `json:"taxes"`
+	Methods    []MethodTotal `json:"methods" nullable:"false"`
+	Taxes      []TaxTotal    `json:"taxes" nullable:"false"`
 	Discounts  Total         `json:"discounts"`
 	Cash       Cash          `json:"cash"`
-	Movements  []Movement    `json:"movements"`
-	Unfinished []Unfinished  `json:"unfinished" doc:"Payments that had not ended; they count on the day they end"`
+	Movements  []Movement    `json:"movements" nullable:"false"`
+	Unfinished []Unfinished  `json:"unfinished" nullable:"false" doc:"Payments that had not ended; they count on the day they end"`
 }
 
 // Tally adds a day up, entry by entry. Its first overflow sticks, so that callers check once at the end.

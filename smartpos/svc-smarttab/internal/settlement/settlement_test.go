@@ -163,4 +163,3 @@ func TestCount(t *testing.T) {
 		})
 	}
 }
-

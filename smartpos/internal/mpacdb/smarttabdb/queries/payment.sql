@@ -1,8 +1,8 @@
 -- name: InsertPayment :exec
 INSERT INTO smarttab.payment (id, merchant_id, store_id, bill_id, split_id, method, provider, status, version, currency, amount,
-    tendered, change, card, expires_at, device_id, user_id, occurred_at, created_at, updated_at)
+    tendered, change, card, expires_at, actor_kind, actor_ref, occurred_at, created_at, updated_at)
 VALUES (@id, @merchant_id, @store_id, @bill_id, @split_id, @method, @provider, 'pending', 1, @currency, @amount,
-    @tendered, @change, @card, @expires_at, @device_id, @user_id, @occurred_at, @created_at, @created_at);
+    @tendered, @change, @card, @expires_at, @actor_kind, @actor_ref, @occurred_at, @created_at, @created_at);
 
 -- name: GetPayment :one
 SELECT * FROM smarttab.payment WHERE id = @id;

@@ -1,8 +1,8 @@
 -- name: InsertRefund :exec
 INSERT INTO smarttab.refund (id, merchant_id, store_id, payment_id, bill_id, status, version, currency, amount, reason,
-    device_id, user_id, approved_by, occurred_at, created_at, updated_at)
+    actor_kind, actor_ref, occurred_at, created_at, updated_at)
 VALUES (@id, @merchant_id, @store_id, @payment_id, @bill_id, 'pending', 1, @currency, @amount, @reason,
-    @device_id, @user_id, @approved_by, @created_at, @created_at, @created_at);
+    @actor_kind, @actor_ref, @created_at, @created_at, @created_at);
 
 -- name: GetRefund :one
 SELECT * FROM smarttab.refund WHERE id = @id;

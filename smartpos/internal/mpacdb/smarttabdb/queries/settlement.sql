@@ -102,8 +102,8 @@ WHERE settlement_id = @settlement_id
 ORDER BY id;
 
 -- name: InsertCashMovement :exec
-INSERT INTO smarttab.cash_movement (id, merchant_id, store_id, settlement_id, type, amount, reason, device_id, user_id, recorded_at)
-VALUES (@id, @merchant_id, @store_id, @settlement_id, @type, @amount, @reason, @device_id, @user_id, @recorded_at);
+INSERT INTO smarttab.cash_movement (id, merchant_id, store_id, settlement_id, type, amount, reason, actor_kind, actor_ref, recorded_at)
+VALUES (@id, @merchant_id, @store_id, @settlement_id, @type, @amount, @reason, @actor_kind, @actor_ref, @recorded_at);
 
 -- name: CashMovements :many
 SELECT id, type, amount, reason, recorded_at
