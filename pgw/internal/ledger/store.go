@@ -91,6 +91,20 @@ func Balances(ctx context.Context, tx pgx.Tx, f Filter) ([]Balance, error) {
 	return balances, nil
 }
 
+// StoreBalance is the sum of one account for one provider's store and currency: one range of an index. Every string of the
+// filter is taken as it is, also when empty.
+func StoreBalance(ctx context.Context, tx pgx.Tx, f Filter, currency money.Currency) (money.Amount, error) {
+	sum, err := pgwdb.New(tx).LedgerStoreBalance(ctx, pgwdb.LedgerStoreBalanceParams{
+		PartnerID: f.PartnerID, Mode: f.Mode, Account: string(f.Account),
+		Provider: f.Provider, ContractID: f.ContractID, ProviderStoreID: f.ProviderStoreID, Currency: string(currency),
+		OccurredFrom: bound(f.From), OccurredTo: bound(f.To),
+	})
+	if err != nil {
+		return money.Amount{}, fmt.Errorf("balance of %s: %w", f.Account, err)
+	}
+	return money.Amount{Minor: sum, Currency: currency}, nil
+}
+
 func bound(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

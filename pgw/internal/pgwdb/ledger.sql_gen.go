@@ -17,8 +17,8 @@ WHERE partner_id = $1 AND mode = $2 AND account = $3
   AND ($4::text = '' OR provider = $4)
   AND ($5::text = '' OR contract_id = $5)
   AND ($6::text = '' OR provider_store_id = $6)
-  AND ($7::timestamptz IS NULL OR occurred_at >= $7)
-  AND ($8::timestamptz IS NULL OR occurred_at < $8)
+  AND occurred_at >= coalesce($7::timestamptz, '-infinity')
+  AND occurred_at < coalesce($8::timestamptz, 'infinity')
 GROUP BY provider, contract_id, provider_store_id, currency
 ORDER BY provider, contract_id, provider_store_id, currency
 `
@@ -127,6 +127,45 @@ func (q *Queries) LedgerLinesOfIntent(ctx context.Context, arg LedgerLinesOfInte
 		return nil, err
 	}
 	return items, nil
+}
+
+const ledgerStoreBalance = `-- name: LedgerStoreBalance :one
+SELECT coalesce(sum(amount), 0)::bigint AS amount
+FROM pgw.ledger_lines
+WHERE partner_id = $1 AND mode = $2 AND account = $3
+  AND provider = $4 AND contract_id = $5 AND provider_store_id = $6 AND currency = $7
+  AND occurred_at >= coalesce($8::timestamptz, '-infinity')
+  AND occurred_at < coalesce($9::timestamptz, 'infinity')
+`
+
+type LedgerStoreBalanceParams struct {
+	PartnerID       string
+	Mode            string
+	Account         string
+	Provider        string
+	ContractID      string
+	ProviderStoreID string
+	Currency        string
+	OccurredFrom    *time.Time
+	OccurredTo      *time.Time
+}
+
+// One range of the index ledger_lines_balance.
+func (q *Queries) LedgerStoreBalance(ctx context.Context, arg LedgerStoreBalanceParams) (int64, error) {
+	row := q.db.QueryRow(ctx, ledgerStoreBalance,
+		arg.PartnerID,
+		arg.Mode,
+		arg.Account,
+		arg.Provider,
+		arg.ContractID,
+		arg.ProviderStoreID,
+		arg.Currency,
+		arg.OccurredFrom,
+		arg.OccurredTo,
+	)
+	var amount int64
+	err := row.Scan(&amount)
+	return amount, err
 }
 
 const ledgerTransaction = `-- name: LedgerTransaction :many

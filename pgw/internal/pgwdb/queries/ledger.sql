@@ -31,10 +31,19 @@ WHERE partner_id = @partner_id AND mode = @mode AND account = @account
   AND (@provider::text = '' OR provider = @provider)
   AND (@contract_id::text = '' OR contract_id = @contract_id)
   AND (@provider_store_id::text = '' OR provider_store_id = @provider_store_id)
-  AND (sqlc.narg(occurred_from)::timestamptz IS NULL OR occurred_at >= sqlc.narg(occurred_from))
-  AND (sqlc.narg(occurred_to)::timestamptz IS NULL OR occurred_at < sqlc.narg(occurred_to))
+  AND occurred_at >= coalesce(sqlc.narg(occurred_from)::timestamptz, '-infinity')
+  AND occurred_at < coalesce(sqlc.narg(occurred_to)::timestamptz, 'infinity')
 GROUP BY provider, contract_id, provider_store_id, currency
 ORDER BY provider, contract_id, provider_store_id, currency;
+
+-- name: LedgerStoreBalance :one
+-- One range of the index ledger_lines_balance.
+SELECT coalesce(sum(amount), 0)::bigint AS amount
+FROM pgw.ledger_lines
+WHERE partner_id = @partner_id AND mode = @mode AND account = @account
+  AND provider = @provider AND contract_id = @contract_id AND provider_store_id = @provider_store_id AND currency = @currency
+  AND occurred_at >= coalesce(sqlc.narg(occurred_from)::timestamptz, '-infinity')
+  AND occurred_at < coalesce(sqlc.narg(occurred_to)::timestamptz, 'infinity');
 
 -- name: LedgerLinesOfIntent :many
 SELECT * FROM pgw.ledger_lines WHERE payment_intent_id = @payment_intent_id AND partner_id = @partner_id AND mode = @mode
