@@ -80,6 +80,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'table % is not looked after', tbl;
     END IF;
+    -- A sale is not to wait long behind this; the next run tries again.
+    PERFORM set_config('lock_timeout', '2000', true);
     PERFORM pg_advisory_xact_lock(hashtextextended('pgw.partitions', 0));
     IF to_regclass('pgw.' || part) IS NOT NULL THEN
         RETURN false;

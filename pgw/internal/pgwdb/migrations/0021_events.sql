@@ -127,6 +127,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pgw.partitioned_tables t WHERE t.table_name = tbl AND t.retain_days IS NOT NULL) THEN
         RAISE EXCEPTION 'table % keeps its rows for ever', tbl;
     END IF;
+    -- A sale is not to wait long behind this; the next run tries again.
+    PERFORM set_config('lock_timeout', '2000', true);
     PERFORM pg_advisory_xact_lock(hashtextextended('pgw.partitions', 0));
     IF tbl = 'events' THEN
         -- Behind the sequencer's back an event of that day could still be numbered.
