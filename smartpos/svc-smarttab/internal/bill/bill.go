@@ -17,6 +17,8 @@ import (
 
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/actor"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/order"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
 
@@ -31,6 +33,7 @@ var (
 	ErrTooManyParts  = problem.Define("too_many_parts", 422, "More parts than the amount has units")
 	ErrDiscount      = problem.Define("discount_too_large", 422, "The discount is more than the bill")
 	ErrTooMuch       = problem.Define("amount_too_large", 422, "The amount is beyond what a bill may come to")
+	ErrOrdersDiffer  = problem.Define("orders_differ", 409, "The orders cannot be billed together")
 	ErrNoReservation = problem.Define("reservation_not_found", 409, "The payment holds nothing of this bill")
 )
 
@@ -68,6 +71,16 @@ type Bill struct {
 	OrderIDs                 []uuid.UUID
 	CreatedAt, UpdatedAt     time.Time
 	PaidAt, CancelledAt      *time.Time
+	History                  []Entry // only where it was asked for
+}
+
+// Entry is one operation in a bill's history.
+type Entry struct {
+	Version int64 // the one it made
+	At      time.Time
+	By      actor.Actor
+	Action  string
+	Detail  map[string]any
 }
 
 // Split is one part of a split bill.
@@ -99,6 +112,32 @@ const (
 
 // Amount is what the reservation holds, tax included.
 func (r Reservation) Amount() int64 { return r.Lines.Total() }
+
+// of makes a bill of the orders found for the ids asked, less the discount.
+func of(orders []order.Order, asked []uuid.UUID, d *Discount) (Bill, error) {
+	if len(orders) != len(asked) {
+		return Bill{}, problem.NotFound.New("One of the orders does not exist, or is named twice.")
+	}
+	first := orders[0]
+	b := Bill{MerchantID: first.MerchantID, StoreID: first.StoreID, Currency: first.Currency, Rule: first.Rule}
+	items := []order.Item{}
+	for i := range orders {
+		o := &orders[i]
+		if o.Status != order.Open {
+			return Bill{}, order.ErrNotOpen.New("Order %s is %s.", o.Number, o.Status).With("current", order.ViewOf(*o))
+		}
+		if o.StoreID != b.StoreID || o.Currency != b.Currency || o.Rule != b.Rule {
+			return Bill{}, ErrOrdersDiffer.New("Order %s is of another store, currency or way of reckoning tax than order %s.", o.Number, first.Number)
+		}
+		b.OrderIDs = append(b.OrderIDs, o.ID)
+		items = append(items, o.Items...)
+	}
+	amounts, err := order.Amounts(items)
+	if err != nil {
+		return Bill{}, err
+	}
+	return b, b.Owe(amounts, d)
+}
 
 // Total is what is owed for the bill, tax included.
 func (b *Bill) Total() int64 { return b.Lines.Total() }

@@ -2,6 +2,7 @@ package bill
 
 import (
 	"github.com/mpac-cloud/mpac/platform/money"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/order"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
 
@@ -26,7 +27,7 @@ func (d *Discount) On(subtotal int64) (int64, error) {
 }
 
 // MaxTotal is the most that a bill may come to, in the minor unit.
-const MaxTotal = 999_999_999
+const MaxTotal = order.MaxTotal
 
 // Owe sets what the bill owes: the amounts of its orders' items by rate, less the discount, and the tax on what is left. A
 // bill that comes to nothing is paid.

@@ -23,12 +23,6 @@ func (h *Header) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// Method and Path are the request's own, Path with its query.
-func (h *Header) Method() string { return h.method }
-
-// Path is the request's path with its query.
-func (h *Header) Path() string { return h.path }
-
 // Must refuses a request without a key.
 func (h *Header) Must() error {
 	if h.Key == "" {
@@ -58,7 +52,9 @@ type Output[T any] struct {
 }
 
 // Reply makes the output of an answer.
-func Reply[T any](a Answer) *Output[T] { return &Output[T]{Status: a.Status, Body: Raw[T]{content: a.Body}} }
+func Reply[T any](a Answer) *Output[T] {
+	return &Output[T]{Status: a.Status, Body: Raw[T]{content: a.Body}}
+}
 
 // Raw is JSON that has been written before, of a T.
 type Raw[T any] struct{ content []byte }

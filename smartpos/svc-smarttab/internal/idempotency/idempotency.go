@@ -58,9 +58,10 @@ type Answer struct {
 	Body   []byte
 }
 
-// New describes a request: of a caller in a store, under key ("" for none), with the method, the path with its query, and the
-// body as parsed. Two bodies that parse to the same are the same.
-func New(at store.Place, key, method, path string, body any, now time.Time) (Request, error) {
+// New describes a request: of a caller in a store, with its method, its path with the query, and the body as parsed: two bodies
+// that parse to the same are the same.
+func New(at store.Place, h Header, body any, now time.Time) (Request, error) {
+	key := h.Key
 	if key == "" {
 		return Request{}, nil
 	}
@@ -73,7 +74,7 @@ func New(at store.Place, key, method, path string, body any, now time.Time) (Req
 	}
 	return Request{
 		Key: key, Caller: caller(at.Principal), MerchantID: at.MerchantID, StoreID: at.StoreID, At: now,
-		Fingerprint: sha256.Sum256(bytes.Join([][]byte{[]byte(method), []byte(path), content}, []byte{'\n'})),
+		Fingerprint: sha256.Sum256(bytes.Join([][]byte{[]byte(h.method), []byte(h.path), content}, []byte{'\n'})),
 	}, nil
 }
 
