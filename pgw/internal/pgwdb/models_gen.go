@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"net/netip"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type PgwApiKey struct {
@@ -226,6 +228,7 @@ type PgwPaymentAttempt struct {
 	ProviderAcceptedAt *time.Time
 	AuthorizedAt       *time.Time
 	CodeDeletedAt      *time.Time
+	CancelSentAt       *time.Time
 	CancelAcceptedAt   *time.Time
 	CancelRefusedAt    *time.Time
 	CaptureAmount      *int64
@@ -264,6 +267,7 @@ type PgwPaymentAttemptsDefault struct {
 	ProviderAcceptedAt *time.Time
 	AuthorizedAt       *time.Time
 	CodeDeletedAt      *time.Time
+	CancelSentAt       *time.Time
 	CancelAcceptedAt   *time.Time
 	CancelRefusedAt    *time.Time
 	CaptureAmount      *int64
@@ -410,6 +414,178 @@ type PgwProviderNotificationsDefault struct {
 	Kind       string
 	ReceivedAt time.Time
 	Repeats    int32
+}
+
+type PgwReconAudit struct {
+	PartnerID string
+	Mode      string
+	Number    int64
+	At        time.Time
+	ActorID   string
+	ActorName string
+	ActorRole string
+	Action    string
+	Subject   string
+	Detail    string
+	Previous  []byte
+	Hash      []byte
+}
+
+type PgwReconAuditHead struct {
+	PartnerID string
+	Mode      string
+	Number    int64
+	Hash      []byte
+}
+
+type PgwReconException struct {
+	ID                string
+	PartnerID         string
+	Mode              string
+	Provider          string
+	ContractID        string
+	Item              string
+	Kind              string
+	Status            string
+	Entry             *string
+	GatewayID         *string
+	PaymentIntentID   *string
+	GatewayStatus     *string
+	GatewayAmount     *int64
+	GatewayCurrency   *string
+	GatewayAcceptedAt *time.Time
+	ProviderPaymentID *string
+	Reference         *string
+	ProviderStoreID   *string
+	ProviderOutcome   *string
+	ProviderAmount    *int64
+	ProviderCurrency  *string
+	LineDay           pgtype.Date
+	LineNumber        *int32
+	LineAcceptedAt    *time.Time
+	Reason            string
+	AtStake           int64
+	OccurredAt        time.Time
+	OpenedDay         pgtype.Date
+	OpenedRunID       string
+	ClearedDay        pgtype.Date
+	ClearedRunID      *string
+	ClearedBy         *string
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+}
+
+type PgwReconFile struct {
+	RunID      string
+	Sha256     string
+	PartnerID  string
+	Mode       string
+	Version    int32
+	Name       string
+	Bytes      int64
+	Location   string
+	ReceivedAt time.Time
+	ReceivedBy string
+}
+
+type PgwReconFinding struct {
+	RunID     string
+	Version   int32
+	Number    int32
+	PartnerID string
+	Mode      string
+	Section   string
+	Kind      string
+	Finding   []byte
+}
+
+type PgwReconMatch struct {
+	ID                string
+	PartnerID         string
+	Mode              string
+	RunID             string
+	Version           int32
+	WithdrawnVersion  *int32
+	LineDay           pgtype.Date
+	LineNumber        int32
+	Entry             string
+	GatewayID         string
+	PaymentIntentID   string
+	ProviderPaymentID string
+	Reference         string
+	ProviderStoreID   string
+	Amount            int64
+	Currency          string
+	LineAcceptedAt    time.Time
+	GatewayAcceptedAt time.Time
+	Rule              string
+	Late              bool
+	OffDay            bool
+	ExceptionID       *string
+}
+
+type PgwReconMatchesDefault struct {
+	ID                string
+	PartnerID         string
+	Mode              string
+	RunID             string
+	Version           int32
+	WithdrawnVersion  *int32
+	LineDay           pgtype.Date
+	LineNumber        int32
+	Entry             string
+	GatewayID         string
+	PaymentIntentID   string
+	ProviderPaymentID string
+	Reference         string
+	ProviderStoreID   string
+	Amount            int64
+	Currency          string
+	LineAcceptedAt    time.Time
+	GatewayAcceptedAt time.Time
+	Rule              string
+	Late              bool
+	OffDay            bool
+	ExceptionID       *string
+}
+
+type PgwReconMovement struct {
+	RunID       string
+	Version     int32
+	ExceptionID string
+	Movement    string
+	PartnerID   string
+	Mode        string
+}
+
+type PgwReconResult struct {
+	RunID       string
+	Version     int32
+	PartnerID   string
+	Mode        string
+	FileSha256  string
+	Completion  *int64
+	OpenAfter   int64
+	Figures     []byte
+	CompletedAt time.Time
+}
+
+type PgwReconRun struct {
+	ID         string
+	PartnerID  string
+	Mode       string
+	Provider   string
+	ContractID string
+	Day        pgtype.Date
+	Status     string
+	Version    int32
+	Writing    *int32
+	Stage      string
+	Error      *string
+	Tries      int32
+	StartedAt  time.Time
+	UpdatedAt  time.Time
+	FinishedAt *time.Time
 }
 
 type PgwRefund struct {

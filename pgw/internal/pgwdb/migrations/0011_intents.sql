@@ -153,8 +153,10 @@ CREATE TABLE pgw.payment_attempts (
     -- The provider's time of the success or failure it told, else ours of learning it.
     provider_accepted_at TIMESTAMPTZ,
     authorized_at        TIMESTAMPTZ,
-    -- What the end has reached: the code is gone; the cancel was accepted, or refused for good.
+    -- What the end has reached: the code is gone; a cancel was sent (committed before the call: from then on a success is
+    -- not believed any more, the provider may be about to take it back), accepted, or refused for good.
     code_deleted_at      TIMESTAMPTZ,
+    cancel_sent_at       TIMESTAMPTZ,
     cancel_accepted_at   TIMESTAMPTZ,
     cancel_refused_at    TIMESTAMPTZ,
     -- What is being captured, and how often that was sent: each try has an id of its own.
