@@ -42,3 +42,21 @@ func (a Actor) Ref() string {
 	}
 	return a.ID.String()
 }
+
+// Parse reads what was kept.
+func Parse(kind, ref string) (Actor, error) {
+	if Kind(kind) == System {
+		return Platform(ref), nil
+	}
+	known, err := uuid.Parse(ref)
+	return Actor{Kind: Kind(kind), ID: known}, err
+}
+
+// ActorView is an actor as it travels.
+type ActorView struct {
+	Kind Kind   `json:"kind" enum:"user,device,system" doc:"A person, a terminal, or the platform itself"`
+	ID   string `json:"id" doc:"The user's or the device's id; for the platform, the name of its part"`
+}
+
+// ViewOf is the actor as it travels.
+func ViewOf(a Actor) ActorView { return ActorView{Kind: a.Kind, ID: a.Ref()} }

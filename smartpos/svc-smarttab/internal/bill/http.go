@@ -18,30 +18,36 @@ import (
 type createInput struct {
 	store.Query
 	idempotency.Header
-	Body struct {
-		OrderIDs []uuid.UUID   `json:"order_ids" minItems:"1" maxItems:"50" uniqueItems:"true" nullable:"false" doc:"Open orders of the store; several are billed together"`
-		Discount *DiscountView `json:"discount,omitempty" doc:"Taken off before tax, each rate bearing its share"`
-	}
+	Body billDraft
+}
+
+type billDraft struct {
+	OrderIDs []uuid.UUID       `json:"order_ids" minItems:"1" maxItems:"50" uniqueItems:"true" nullable:"false" doc:"Open orders of the store; several are billed together"`
+	Discount *BillDiscountView `json:"discount,omitempty" doc:"Taken off before tax, each rate bearing its share"`
 }
 
 type splitInput struct {
 	store.Query
 	idempotency.Header
 	ID   uuid.UUID `path:"id" format:"uuid"`
-	Body struct {
-		Version int64  `json:"version" minimum:"1" doc:"The version you saw"`
-		Mode    string `json:"mode" enum:"even,whole" doc:"even: parts that differ by one unit at most; whole: no parts, what is left is paid together"`
-		Parts   int    `json:"parts,omitempty" minimum:"2" maximum:"100" doc:"How many, for even"`
-	}
+	Body billSplitting
+}
+
+type billSplitting struct {
+	Version int64  `json:"version" minimum:"1" doc:"The version you saw"`
+	Mode    string `json:"mode" enum:"even,whole" doc:"even: parts that differ by one unit at most; whole: no parts, what is left is paid together"`
+	Parts   int    `json:"parts,omitempty" minimum:"2" maximum:"100" doc:"How many, for even"`
 }
 
 type cancelInput struct {
 	store.Query
 	idempotency.Header
 	ID   uuid.UUID `path:"id" format:"uuid"`
-	Body struct {
-		Version int64 `json:"version" minimum:"1" doc:"The version you saw"`
-	}
+	Body billCancel
+}
+
+type billCancel struct {
+	Version int64 `json:"version" minimum:"1" doc:"The version you saw"`
 }
 
 type getInput struct {
@@ -56,9 +62,9 @@ type listInput struct {
 	BusinessDay string `query:"business_day" format:"date" example:"2026-11-01"`
 }
 
-type output struct{ Body View }
+type output struct{ Body BillView }
 
-type listOutput struct{ Body wire.List[View] }
+type listOutput struct{ Body wire.List[BillView] }
 
 // Register adds the operations on bills.
 func Register(api huma.API, b *Book, stores *store.Directory) {
@@ -97,7 +103,7 @@ type handlers struct {
 	stores *store.Directory
 }
 
-func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Output[View], error) {
+func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Output[BillView], error) {
 	if err := in.Must(); err != nil {
 		return nil, err
 	}
@@ -114,11 +120,11 @@ func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Out
 		return nil, err
 	}
 	answer, err := h.book.Create(ctx, at, r, in.Body.OrderIDs, d)
-	return idempotency.Reply[View](answer), err
+	return idempotency.Reply[BillView](answer), err
 }
 
 // discount is the one that is asked for: an amount or a percentage.
-func (d *DiscountView) discount() (*Discount, error) {
+func (d *BillDiscountView) discount() (*Discount, error) {
 	switch {
 	case d == nil:
 		return nil, nil
@@ -130,7 +136,7 @@ func (d *DiscountView) discount() (*Discount, error) {
 	return &Discount{Percent: *d.Percent}, nil
 }
 
-func (h handlers) split(ctx context.Context, in *splitInput) (*idempotency.Output[View], error) {
+func (h handlers) split(ctx context.Context, in *splitInput) (*idempotency.Output[BillView], error) {
 	if (in.Body.Mode == "even") != (in.Body.Parts > 0) {
 		return nil, problem.Validation.Field("parts", "needed for mode even, and only there")
 	}
@@ -139,16 +145,16 @@ func (h handlers) split(ctx context.Context, in *splitInput) (*idempotency.Outpu
 		return nil, err
 	}
 	answer, err := h.book.Split(ctx, at, r, in.ID, in.Body.Version, in.Body.Parts)
-	return idempotency.Reply[View](answer), err
+	return idempotency.Reply[BillView](answer), err
 }
 
-func (h handlers) cancel(ctx context.Context, in *cancelInput) (*idempotency.Output[View], error) {
+func (h handlers) cancel(ctx context.Context, in *cancelInput) (*idempotency.Output[BillView], error) {
 	at, r, err := h.enter(ctx, in.Query, in.Header, in.Body)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := h.book.Cancel(ctx, at, r, in.ID, in.Body.Version)
-	return idempotency.Reply[View](answer), err
+	return idempotency.Reply[BillView](answer), err
 }
 
 func (h handlers) enter(ctx context.Context, q store.Query, key idempotency.Header, body any) (store.Place, idempotency.Request, error) {

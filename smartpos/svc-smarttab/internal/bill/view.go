@@ -10,44 +10,44 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
 
-// View is a bill as it travels. All amounts are in the currency's minor unit.
-type View struct {
-	ID              uuid.UUID     `json:"id" format:"uuid"`
-	MerchantID      uuid.UUID     `json:"merchant_id" format:"uuid"`
-	StoreID         uuid.UUID     `json:"store_id" format:"uuid"`
-	Number          string        `json:"number" doc:"Counts up within the store's business day" example:"12"`
-	BusinessDay     string        `json:"business_day" format:"date" example:"2026-11-01"`
-	Status          Status        `json:"status" enum:"pending,partial,paid,cancelled"`
-	Version         int64         `json:"version" doc:"Goes up with every change, payments' too; say it when you change the bill"`
-	OrderIDs        []uuid.UUID   `json:"order_ids" nullable:"false"`
-	Currency        string        `json:"currency" example:"JPY"`
-	PriceMode       string        `json:"price_mode" enum:"inclusive,exclusive" doc:"Whether subtotal and discount contain the tax"`
-	Subtotal        int64         `json:"subtotal" doc:"The orders' items as priced, before the discount"`
-	Discount        *DiscountView `json:"discount"`
-	DiscountAmount  int64         `json:"discount_amount" doc:"Taken off subtotal, before tax"`
-	TaxLines        tax.Lines     `json:"tax_lines" nullable:"false"`
-	TaxTotal        int64         `json:"tax_total" doc:"Tax within total"`
-	Total           int64         `json:"total" doc:"To be paid, tax included"`
-	PaidAmount      int64         `json:"paid_amount"`
-	ReservedAmount  int64         `json:"reserved_amount" doc:"Held by payments under way"`
-	RefundedAmount  int64         `json:"refunded_amount" doc:"Given back of what was paid; it is not owed again"`
-	RemainingAmount int64         `json:"remaining_amount" doc:"Neither paid nor held"`
-	Splits          []SplitView   `json:"splits" nullable:"false" doc:"The parts, when it is split"`
-	History         *[]EntryView  `json:"history,omitempty" doc:"Every operation, oldest first. Not in lists."`
-	CreatedAt       wire.Time     `json:"created_at"`
-	UpdatedAt       wire.Time     `json:"updated_at"`
-	PaidAt          *wire.Time    `json:"paid_at"`
-	CancelledAt     *wire.Time    `json:"cancelled_at"`
+// BillView is a bill as it travels. All amounts are in the currency's minor unit.
+type BillView struct {
+	ID              uuid.UUID           `json:"id" format:"uuid"`
+	MerchantID      uuid.UUID           `json:"merchant_id" format:"uuid"`
+	StoreID         uuid.UUID           `json:"store_id" format:"uuid"`
+	Number          string              `json:"number" doc:"Counts up within the store's business day" example:"12"`
+	BusinessDay     string              `json:"business_day" format:"date" example:"2026-11-01"`
+	Status          Status              `json:"status" enum:"pending,partial,paid,cancelled"`
+	Version         int64               `json:"version" doc:"Goes up with every change, payments' too; say it when you change the bill"`
+	OrderIDs        []uuid.UUID         `json:"order_ids" nullable:"false"`
+	Currency        string              `json:"currency" example:"JPY"`
+	PriceMode       string              `json:"price_mode" enum:"inclusive,exclusive" doc:"Whether subtotal and discount contain the tax"`
+	Subtotal        int64               `json:"subtotal" doc:"The orders' items as priced, before the discount"`
+	Discount        *BillDiscountView   `json:"discount"`
+	DiscountAmount  int64               `json:"discount_amount" doc:"Taken off subtotal, before tax"`
+	TaxLines        tax.Lines           `json:"tax_lines" nullable:"false"`
+	TaxTotal        int64               `json:"tax_total" doc:"Tax within total"`
+	Total           int64               `json:"total" doc:"To be paid, tax included"`
+	PaidAmount      int64               `json:"paid_amount"`
+	ReservedAmount  int64               `json:"reserved_amount" doc:"Held by payments under way"`
+	RefundedAmount  int64               `json:"refunded_amount" doc:"Given back of what was paid; it is not owed again"`
+	RemainingAmount int64               `json:"remaining_amount" doc:"Neither paid nor held"`
+	Splits          []BillSplitView     `json:"splits" nullable:"false" doc:"The parts, when it is split"`
+	History         *[]BillHistoryEntry `json:"history,omitempty" doc:"Every operation, oldest first. Not in lists."`
+	CreatedAt       wire.Time           `json:"created_at"`
+	UpdatedAt       wire.Time           `json:"updated_at"`
+	PaidAt          *wire.Time          `json:"paid_at"`
+	CancelledAt     *wire.Time          `json:"cancelled_at"`
 }
 
-// DiscountView is a discount as it travels.
-type DiscountView struct {
+// BillDiscountView is a discount as it travels.
+type BillDiscountView struct {
 	Amount  *int64 `json:"amount,omitempty" minimum:"1" maximum:"999999999" doc:"Off the bill, minor unit. This or percent." example:"300"`
 	Percent *int64 `json:"percent,omitempty" minimum:"1" maximum:"100" doc:"Of the bill, rounded down. This or amount." example:"10"`
 }
 
-// SplitView is a part as it travels.
-type SplitView struct {
+// BillSplitView is a part as it travels.
+type BillSplitView struct {
 	ID              uuid.UUID `json:"id" format:"uuid"`
 	Sequence        int32     `json:"sequence"`
 	Status          Status    `json:"status" enum:"pending,partial,paid"`
@@ -60,39 +60,39 @@ type SplitView struct {
 	RemainingAmount int64     `json:"remaining_amount"`
 }
 
-// EntryView is an operation of the history as it travels.
-type EntryView struct {
-	Version int64          `json:"version" doc:"The bill's version that it made"`
-	At      wire.Time      `json:"at"`
-	By      actor.View     `json:"by"`
-	Action  string         `json:"action" enum:"created,split,unsplit,reserved,released,settled,refunded,cancelled"`
-	Detail  map[string]any `json:"detail" doc:"What the action was about, such as payment_id and amount"`
+// BillHistoryEntry is an operation of the history as it travels.
+type BillHistoryEntry struct {
+	Version int64           `json:"version" doc:"The bill's version that it made"`
+	At      wire.Time       `json:"at"`
+	By      actor.ActorView `json:"by"`
+	Action  string          `json:"action" enum:"created,split,unsplit,reserved,released,settled,refunded,cancelled"`
+	Detail  map[string]any  `json:"detail" doc:"What the action was about, such as payment_id and amount"`
 }
 
 // ViewOf is the bill as it travels.
-func ViewOf(b Bill) View {
-	v := View{
+func ViewOf(b Bill) BillView {
+	v := BillView{
 		ID: b.ID, MerchantID: b.MerchantID, StoreID: b.StoreID, Number: b.Number, BusinessDay: b.BusinessDay.Format(time.DateOnly),
 		Status: b.Status, Version: b.Version, OrderIDs: b.OrderIDs, Currency: string(b.Currency), PriceMode: string(b.Rule.Mode),
 		Subtotal: b.Subtotal, DiscountAmount: b.DiscountAmount, TaxLines: b.Lines, TaxTotal: b.Lines.Tax(), Total: b.Total(),
 		PaidAmount: b.Paid, ReservedAmount: b.Reserved, RefundedAmount: b.Refunded, RemainingAmount: b.Remaining(),
-		Splits: make([]SplitView, len(b.Splits)), CreatedAt: wire.At(b.CreatedAt), UpdatedAt: wire.At(b.UpdatedAt),
+		Splits: make([]BillSplitView, len(b.Splits)), CreatedAt: wire.At(b.CreatedAt), UpdatedAt: wire.At(b.UpdatedAt),
 		PaidAt: wire.AtOrNil(b.PaidAt), CancelledAt: wire.AtOrNil(b.CancelledAt),
 	}
 	if d := b.Discount; d != nil {
-		v.Discount = &DiscountView{Amount: orNil(d.Amount), Percent: orNil(d.Percent)}
+		v.Discount = &BillDiscountView{Amount: orNil(d.Amount), Percent: orNil(d.Percent)}
 	}
 	for i := range b.Splits {
 		s := &b.Splits[i]
-		v.Splits[i] = SplitView{
+		v.Splits[i] = BillSplitView{
 			ID: s.ID, Sequence: s.Sequence, Status: s.Status(), TaxLines: s.Lines, TaxTotal: s.Lines.Tax(), Total: s.Total(),
 			PaidAmount: s.Paid, ReservedAmount: s.Reserved, RefundedAmount: s.Refunded, RemainingAmount: s.Total() - s.Paid - s.Reserved,
 		}
 	}
 	if b.History != nil {
-		entries := make([]EntryView, len(b.History))
+		entries := make([]BillHistoryEntry, len(b.History))
 		for i, e := range b.History {
-			entries[i] = EntryView{Version: e.Version, At: wire.At(e.At), By: actor.ViewOf(e.By), Action: e.Action, Detail: e.Detail}
+			entries[i] = BillHistoryEntry{Version: e.Version, At: wire.At(e.At), By: actor.ViewOf(e.By), Action: e.Action, Detail: e.Detail}
 		}
 		v.History = &entries
 	}

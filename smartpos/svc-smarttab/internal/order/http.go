@@ -16,46 +16,52 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
 
-type itemBody struct {
-	ID        *uuid.UUID   `json:"id,omitempty" format:"uuid" doc:"Of the item this one replaces; leave it out for a new item"`
-	Name      string       `json:"name" minLength:"1" maxLength:"200" example:"Caffe latte"`
-	Quantity  int64        `json:"quantity" minimum:"1" maximum:"9999" example:"2"`
-	UnitPrice int64        `json:"unit_price" minimum:"0" maximum:"99999999" doc:"Minor unit, in the store's price mode" example:"450"`
-	TaxClass  tax.Class    `json:"tax_class" enum:"standard,food" doc:"food: food and drink without alcohol"`
-	Options   []OptionView `json:"options,omitempty" maxItems:"50"`
-	Notes     string       `json:"notes,omitempty" maxLength:"500" example:"no ice"`
+type orderLine struct {
+	ID        *uuid.UUID        `json:"id,omitempty" format:"uuid" doc:"Of the item this one replaces; leave it out for a new item"`
+	Name      string            `json:"name" minLength:"1" maxLength:"200" example:"Caffe latte"`
+	Quantity  int64             `json:"quantity" minimum:"1" maximum:"9999" example:"2"`
+	UnitPrice int64             `json:"unit_price" minimum:"0" maximum:"99999999" doc:"Minor unit, in the store's price mode" example:"450"`
+	TaxClass  tax.Class         `json:"tax_class" enum:"standard,food" doc:"food: food and drink without alcohol"`
+	Options   []OrderOptionView `json:"options,omitempty" maxItems:"50"`
+	Notes     string            `json:"notes,omitempty" maxLength:"500" example:"no ice"`
 }
 
 type createInput struct {
 	store.Query
 	idempotency.Header
-	Body struct {
-		OrderType Type       `json:"order_type" enum:"dine_in,takeaway,delivery" doc:"Decides the tax rate of food"`
-		Table     string     `json:"table,omitempty" maxLength:"50" example:"A3"`
-		Note      string     `json:"note,omitempty" maxLength:"500"`
-		Items     []itemBody `json:"items" minItems:"1" maxItems:"500" nullable:"false"`
-	}
+	Body orderDraft
+}
+
+type orderDraft struct {
+	OrderType Type        `json:"order_type" enum:"dine_in,takeaway,delivery" doc:"Decides the tax rate of food"`
+	Table     string      `json:"table,omitempty" maxLength:"50" example:"A3"`
+	Note      string      `json:"note,omitempty" maxLength:"500"`
+	Items     []orderLine `json:"items" minItems:"1" maxItems:"500" nullable:"false"`
 }
 
 type editInput struct {
 	store.Query
 	ID   uuid.UUID `path:"id" format:"uuid"`
-	Body struct {
-		Version   int64       `json:"version" minimum:"1" doc:"The version you saw"`
-		OrderType *Type       `json:"order_type,omitempty" enum:"dine_in,takeaway,delivery"`
-		Table     *string     `json:"table,omitempty" maxLength:"50"`
-		Note      *string     `json:"note,omitempty" maxLength:"500"`
-		Items     *[]itemBody `json:"items,omitempty" minItems:"1" maxItems:"500" doc:"All the items from now on: with an id, the item of that id as it is to be; without one, a new item. Items that are not named are gone."`
-	}
+	Body orderChange
+}
+
+type orderChange struct {
+	Version   int64        `json:"version" minimum:"1" doc:"The version you saw"`
+	OrderType *Type        `json:"order_type,omitempty" enum:"dine_in,takeaway,delivery"`
+	Table     *string      `json:"table,omitempty" maxLength:"50"`
+	Note      *string      `json:"note,omitempty" maxLength:"500"`
+	Items     *[]orderLine `json:"items,omitempty" minItems:"1" maxItems:"500" doc:"All the items from now on: with an id, the item of that id as it is to be; without one, a new item. Items that are not named are gone."`
 }
 
 type cancelInput struct {
 	store.Query
 	idempotency.Header
 	ID   uuid.UUID `path:"id" format:"uuid"`
-	Body struct {
-		Version int64 `json:"version" minimum:"1" doc:"The version you saw"`
-	}
+	Body orderCancel
+}
+
+type orderCancel struct {
+	Version int64 `json:"version" minimum:"1" doc:"The version you saw"`
 }
 
 type getInput struct {
@@ -71,9 +77,9 @@ type listInput struct {
 	BusinessDay string `query:"business_day" format:"date" example:"2026-11-01"`
 }
 
-type output struct{ Body View }
+type output struct{ Body OrderView }
 
-type listOutput struct{ Body wire.List[View] }
+type listOutput struct{ Body wire.List[OrderView] }
 
 // Register adds the operations on orders.
 func Register(api huma.API, b *Book, stores *store.Directory) {
@@ -114,7 +120,7 @@ type handlers struct {
 
 func view(o Order) any { return ViewOf(o) }
 
-func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Output[View], error) {
+func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Output[OrderView], error) {
 	if err := in.Must(); err != nil {
 		return nil, err
 	}
@@ -128,10 +134,10 @@ func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Out
 	}
 	d := Draft{Type: in.Body.OrderType, Table: in.Body.Table, Note: in.Body.Note, Lines: linesOf(in.Body.Items)}
 	answer, err := h.book.Create(ctx, at, r, d, view)
-	return idempotency.Reply[View](answer), err
+	return idempotency.Reply[OrderView](answer), err
 }
 
-func linesOf(items []itemBody) []Line {
+func linesOf(items []orderLine) []Line {
 	lines := make([]Line, len(items))
 	for i, it := range items {
 		lines[i] = Line{Name: it.Name, Quantity: it.Quantity, UnitPrice: it.UnitPrice, Class: it.TaxClass, Notes: it.Notes}
@@ -162,7 +168,7 @@ func (h handlers) edit(ctx context.Context, in *editInput) (*output, error) {
 	return &output{ViewOf(o)}, nil
 }
 
-func (h handlers) cancel(ctx context.Context, in *cancelInput) (*idempotency.Output[View], error) {
+func (h handlers) cancel(ctx context.Context, in *cancelInput) (*idempotency.Output[OrderView], error) {
 	at, err := in.One(ctx, h.stores)
 	if err != nil {
 		return nil, err
@@ -172,7 +178,7 @@ func (h handlers) cancel(ctx context.Context, in *cancelInput) (*idempotency.Out
 		return nil, err
 	}
 	answer, err := h.book.Cancel(ctx, at, r, in.ID, in.Body.Version, view)
-	return idempotency.Reply[View](answer), err
+	return idempotency.Reply[OrderView](answer), err
 }
 
 func (h handlers) get(ctx context.Context, in *getInput) (*output, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mpac-cloud/mpac/platform/money"
+	"github.com/mpac-cloud/mpac/platform/pan"
 	"github.com/mpac-cloud/mpac/platform/problem"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/actor"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/store"
@@ -223,7 +224,13 @@ func (o *Order) setItems(lines []Line, newID func() uuid.UUID) error {
 		sequences[it.ID] = it.Sequence
 	}
 	items := make([]Item, 0, len(lines))
+	if err := o.texts(); err != nil {
+		return err
+	}
 	for i, l := range lines {
+		if err := l.texts(i); err != nil {
+			return err
+		}
 		it, err := o.item(l)
 		if err != nil {
 			return err
@@ -243,6 +250,35 @@ func (o *Order) setItems(lines []Line, newID func() uuid.UUID) error {
 	slices.SortFunc(items, func(a, b Item) int { return int(a.Sequence - b.Sequence) })
 	o.Items = items
 	return o.reckon()
+}
+
+// Texts that people typed hold no card numbers: whoever keeps one by accident is in scope of PCI DSS with all there is.
+func noCardNumber(field, text string) error {
+	if pan.Find(text) {
+		return problem.Validation.Field(field, "looks like a card number, which must not be kept here")
+	}
+	return nil
+}
+
+// texts holds what was typed on the order itself.
+func (o *Order) texts() error {
+	if err := noCardNumber("table", o.Table); err != nil {
+		return err
+	}
+	return noCardNumber("note", o.Note)
+}
+
+// texts holds what was typed on the i-th line.
+func (l Line) texts(i int) error {
+	if err := noCardNumber(fmt.Sprintf("items[%d].name", i), l.Name); err != nil {
+		return err
+	}
+	for j, option := range l.Options {
+		if err := noCardNumber(fmt.Sprintf("items[%d].options[%d].name", i, j), option.Name); err != nil {
+			return err
+		}
+	}
+	return noCardNumber(fmt.Sprintf("items[%d].notes", i), l.Notes)
 }
 
 func (o *Order) item(l Line) (Item, error) {

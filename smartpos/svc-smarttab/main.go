@@ -1,0 +1,63 @@
+// svc-smarttab runs the store: orders, bills, payments, receipts, the close of day.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/mpac-cloud/mpac/platform/httpserver"
+	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/redis"
+	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/smartpos/internal/access"
+	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
+)
+
+// config is all that svc-smarttab reads from its environment.
+type config struct {
+	service.Local
+	HTTP   httpserver.Config
+	DB     postgres.Config
+	Redis  redis.Config
+	Access access.Config
+}
+
+// Check holds the parts against each other.
+func (c *config) Check() error { return c.Local.Check() }
+
+func main() {
+	migration := mpacdb.Migration()
+	service.Service[config]{
+		Name: "svc-smarttab", Short: "Runs the store: orders, bills, payments, receipts, the close of day",
+		Serve: serve, Migration: &migration, AfterMigrate: makePartitions, Routes: routes,
+	}.Main()
+}
+
+func serve(ctx context.Context, cfg config) error {
+	app, err := open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer app.close()
+	return app.run(ctx)
+}
+
+// routes lists what the router answers, without connecting to anything.
+func routes() ([]httpserver.Route, error) {
+	app, err := assemble(httpserver.Config{}, outside{})
+	if err != nil {
+		return nil, err
+	}
+	return app.server.Routes(), nil
+}
+
+// makePartitions makes the days to come right after a migration, so that no row of today comes before its partition.
+func makePartitions(ctx context.Context, url string, progress io.Writer) error {
+	report, err := partition.KeepAt(ctx, url, (&service.Local{}).Clock())
+	if err == nil && report.Made > 0 {
+		_, _ = fmt.Fprintf(progress, "%d partitions made\n", report.Made)
+	}
+	return err
+}

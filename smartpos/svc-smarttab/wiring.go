@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-redis/redis_rate/v10"
+	"github.com/jackc/pgx/v5/pgxpool"
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/riverqueue/river"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/httpserver"
+	"github.com/mpac-cloud/mpac/platform/jobs"
+	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/redis"
+	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/smartpos/internal/access"
+	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/bill"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/order"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/store"
+)
+
+// outside is what the process talks to. The zero value serves nobody, and is enough to list the routes.
+type outside struct {
+	clock    clock.Clock
+	db       *pgxpool.Pool
+	redis    *goredis.Client // nil: run without
+	verifier *access.Verifier
+}
+
+// app is the service, wired.
+type app struct {
+	outside
+	server     *httpserver.Server
+	jobs       *jobs.Client // nil without a database
+	partitions *partition.Keeper
+}
+
+// open connects the process to what it talks to. Nothing here waits: it becomes ready when they answer.
+func open(ctx context.Context, cfg config) (*app, error) {
+	now := cfg.Clock()
+	db, err := postgres.Open(ctx, cfg.DB)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := redis.Open(cfg.Redis)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: otelhttp.NewTransport(http.DefaultTransport)}
+	verifier := access.NewVerifier(
+		access.FromURL(client, cfg.Access.PortalURL+access.HumanKeysPath),
+		access.FromURL(client, cfg.Access.PortalURL+access.DeviceKeysPath), now)
+	return assemble(cfg.HTTP, outside{clock: now, db: db, redis: cache, verifier: verifier})
+}
+
+// assemble puts the service together, top to bottom.
+func assemble(cfg httpserver.Config, out outside) (*app, error) {
+	server, err := httpserver.New(cfg, info())
+	if err != nil {
+		return nil, err
+	}
+	limiter := access.NewLimiter(out.redis, redis_rate.PerMinute(access.RequestsPerMinute), out.clock)
+	server.API.UseMiddleware(access.Middleware(server.API, out.verifier, limiter))
+
+	stores := store.NewDirectory(out.db)
+	order.Register(server.API, order.NewBook(out.db, out.clock), stores)
+	bill.Register(server.API, bill.NewBook(out.db, out.clock), stores)
+
+	a := &app{outside: out, server: server, partitions: partition.New(out.db, out.clock)}
+	if out.db == nil {
+		return a, nil
+	}
+	workers := river.NewWorkers()
+	a.partitions.AddWorkers(workers)
+	a.jobs, err = jobs.New(out.db, jobs.Options{
+		Schema: mpacdb.SmarttabJobSchema, Workers: workers, Logger: slog.Default(),
+		Periodic: []*river.PeriodicJob{partition.Periodic()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("jobs: %w", err)
+	}
+	server.Ready.Add("postgresql", func(ctx context.Context) error { return out.db.Ping(ctx) })
+	server.Ready.Add("partitions", a.partitions.Ready)
+	return a, nil
+}
+
+func info() httpserver.Info {
+	return httpserver.Info{
+		Service: "svc-smarttab", Title: "MPAC smarttab", Version: service.Version,
+		Description: "Runs a store: terminals and staff take orders, make bills, split them, take money by QR, card or cash, print receipts and close the day.\n\n" +
+			"**Money** is an integer in the minor unit of its currency (yen have none: 1100 is 1,100 yen). Totals are always reckoned by the service.\n\n" +
+			"**Writes** to an existing thing carry the `version` you saw; when somebody else was faster you get 409 `version_conflict` and the present state under `current`.\n\n" +
+			"**Retries**: send an `Idempotency-Key` with every POST that creates or moves something. The same key again, within 24 hours, gets the same answer and has no further effect.",
+		Tags: []*huma.Tag{
+			{Name: "Orders", Description: "What customers bought: open, then billed, then completed."},
+			{Name: "Bills", Description: "Requests to pay for orders, whole or in parts."},
+		},
+	}
+}
+
+// run works the jobs and serves until ctx is over.
+func (a *app) run(ctx context.Context) error {
+	go a.server.Ready.Watch(ctx)
+	go a.startJobs(ctx)
+	return a.server.Run(ctx)
+}
+
+// startJobs starts the workers as soon as the database answers; services start in any order.
+func (a *app) startJobs(ctx context.Context) {
+	for {
+		err := a.jobs.Start(context.WithoutCancel(ctx))
+		if err == nil {
+			return
+		}
+		slog.DebugContext(ctx, "jobs wait for the database", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(jobsRetry):
+		}
+	}
+}
+
+const (
+	jobsRetry = 500 * time.Millisecond
+	// jobsDrain is how long jobs under way may take at the end before they are cut off; they run again elsewhere.
+	jobsDrain = 10 * time.Second
+)
+
+// close lets the jobs under way end and hangs up.
+func (a *app) close() {
+	limit, cancel := context.WithTimeout(context.Background(), jobsDrain)
+	defer cancel()
+	if err := a.jobs.Stop(limit); err != nil {
+		slog.Warn("jobs cut off", "error", err)
+	}
+	a.db.Close()
+	if a.redis != nil {
+		_ = a.redis.Close()
+	}
+}
