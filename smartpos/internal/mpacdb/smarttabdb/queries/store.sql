@@ -1,5 +1,5 @@
 -- name: StoreSettings :one
-SELECT s.id, s.merchant_id, s.psp_id, s.name, s.timezone, extract(epoch FROM s.day_cutoff)::bigint AS day_cutoff_seconds,
+SELECT s.id, s.merchant_id, s.psp_id, s.name, s.timezone, (date_part('epoch', s.day_cutoff::time))::bigint AS day_cutoff_seconds,
        s.price_mode, s.currency, coalesce(s.address, '')::text AS address, coalesce(s.phone, '')::text AS phone,
        (s.status = 'active' AND m.status = 'active')::boolean AS active,
        m.name AS merchant_name, m.tax_rounding, coalesce(m.invoice_registration_number, '')::text AS registration_number
