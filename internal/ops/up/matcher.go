@@ -1,0 +1,82 @@
+package up
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/mpac-cloud/mpac/internal/ops/local"
+	"github.com/mpac-cloud/mpac/internal/ops/supervise"
+)
+
+// The matcher's clock. Providers write a day's file between 01:30 and 10:00 of the next, Tokyo; from 02:00 on it is looked for.
+const (
+	matcherHour  = 2
+	matcherPause = 10 * time.Minute // until the file is there
+	dayFormat    = "2006-01-02"
+)
+
+var tokyo = time.FixedZone("Asia/Tokyo", 9*60*60) // Japan keeps one time all year
+
+// dueDay is the newest business day whose file may be looked for at a moment.
+func dueDay(now time.Time) string {
+	return now.In(tokyo).Add(-matcherHour*time.Hour).AddDate(0, 0, -1).Format(dayFormat)
+}
+
+// nextDay is the first day to do at a moment: the one after the last that is done, none before the platform was made, none that is
+// not due. "" is none.
+func nextDay(done string, created, now time.Time) string {
+	next := created.In(tokyo).Format(dayFormat)
+	if last, err := time.Parse(dayFormat, done); err == nil {
+		next = last.AddDate(0, 0, 1).Format(dayFormat)
+	}
+	if next > dueDay(now) {
+		return ""
+	}
+	return next
+}
+
+// matchDaily runs the matcher for each day that is due, one after the other, and again until it could.
+func (r *runner) matchDaily(ctx context.Context) {
+	offset, _ := time.ParseDuration(os.Getenv("MPAC_CLOCK_OFFSET")) // unset: none; the services refuse a malformed one
+	for {
+		pause := time.Minute
+		now := time.Now().Add(offset)
+		if day := nextDay(r.p.Matched, r.p.Created, now); day != "" {
+			pause = time.Second
+			if err := r.match(ctx, day); err != nil {
+				pause = matcherPause
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// match runs the matcher for a day. Exceptions (exit code 2) are a report for people, not a failure of the run.
+func (r *runner) match(ctx context.Context, day string) error {
+	_, err := r.command(ctx, "matcher", []string{"run", "--date", day}, r.matcherEnvironment()...)
+	switch supervise.ExitCode(err) {
+	case 0:
+		r.out.Printf("  %s  %s: all matched\n", r.out.Good("match"), day)
+	case 2:
+		r.out.Printf("  %s  %s: exceptions are open; see /v1/reconciliation/exceptions\n", r.out.Warn("match"), day)
+	default:
+		return fmt.Errorf("matcher: %w", err)
+	}
+	return r.remember(func(p *local.Platform) { p.Matched = day })
+}
+
+func (r *runner) matcherEnvironment() []string { return MatcherEnvironment(r.o.Dir, r.p) }
+
+// MatcherEnvironment is what the matcher needs to run against a folder's platform.
+func MatcherEnvironment(dir local.Dir, p *local.Platform) []string {
+	return []string{
+		"DATABASE_URL=" + p.DatabaseURL(local.PGW, "matcher"), "MATCHER_SOURCE_DIR=" + dir.Path("settlement"),
+		"SEAL_KEY_FILE=" + dir.Path("keys", "pgw.seal"), "MPAC_LOCAL=1",
+	}
+}
