@@ -12,6 +12,27 @@ import (
 	"github.com/google/uuid"
 )
 
+const endOtherSessions = `-- name: EndOtherSessions :exec
+UPDATE portal.sessions SET ended_at = $1, end_reason = $2 WHERE user_id = $3 AND id <> $4 AND ended_at IS NULL
+`
+
+type EndOtherSessionsParams struct {
+	Now    *time.Time
+	Reason *string
+	UserID uuid.UUID
+	Keep   uuid.UUID
+}
+
+func (q *Queries) EndOtherSessions(ctx context.Context, arg EndOtherSessionsParams) error {
+	_, err := q.db.Exec(ctx, endOtherSessions,
+		arg.Now,
+		arg.Reason,
+		arg.UserID,
+		arg.Keep,
+	)
+	return err
+}
+
 const endSession = `-- name: EndSession :one
 UPDATE portal.sessions SET ended_at = $1, end_reason = $2 WHERE id = $3 AND user_id = $4 AND ended_at IS NULL RETURNING id, user_id, created_at, last_used_at, expires_at, ip, user_agent, ended_at, end_reason
 `
@@ -409,8 +430,8 @@ func (q *Queries) TouchSession(ctx context.Context, arg TouchSessionParams) erro
 	return err
 }
 
-const useChallenge = `-- name: UseChallenge :exec
-UPDATE portal.mfa_challenges SET used_at = $1 WHERE token_hash = $2
+const useChallenge = `-- name: UseChallenge :execrows
+UPDATE portal.mfa_challenges SET used_at = $1 WHERE token_hash = $2 AND used_at IS NULL
 `
 
 type UseChallengeParams struct {
@@ -418,9 +439,12 @@ type UseChallengeParams struct {
 	TokenHash []byte
 }
 
-func (q *Queries) UseChallenge(ctx context.Context, arg UseChallengeParams) error {
-	_, err := q.db.Exec(ctx, useChallenge, arg.Now, arg.TokenHash)
-	return err
+func (q *Queries) UseChallenge(ctx context.Context, arg UseChallengeParams) (int64, error) {
+	result, err := q.db.Exec(ctx, useChallenge, arg.Now, arg.TokenHash)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const useRefreshToken = `-- name: UseRefreshToken :exec

@@ -305,8 +305,10 @@ func (q *Queries) User(ctx context.Context, id uuid.UUID) (PortalUser, error) {
 }
 
 const userForLogin = `-- name: UserForLogin :one
-SELECT u.id, u.email, u.name, u.role, u.psp_id, u.merchant_id, u.store_id, u.status, u.version, u.created_at, u.updated_at, c.password_hash, c.totp_confirmed_at
+SELECT u.id, u.email, u.name, u.role, u.psp_id, u.merchant_id, u.store_id, u.status, u.version, u.created_at, u.updated_at, c.password_hash, c.totp_confirmed_at,
+    (coalesce(p.status, 'active') = 'active' AND coalesce(m.status, 'active') = 'active' AND coalesce(s.status, 'active') = 'active')::boolean AS tenant_active
 FROM portal.users u JOIN portal.user_credentials c ON c.user_id = u.id
+LEFT JOIN portal.psps p ON p.id = u.psp_id LEFT JOIN portal.merchants m ON m.id = u.merchant_id LEFT JOIN portal.stores s ON s.id = u.store_id
 WHERE u.email = $1
 `
 
@@ -314,8 +316,10 @@ type UserForLoginRow struct {
 	PortalUser      PortalUser
 	PasswordHash    string
 	TotpConfirmedAt *time.Time
+	TenantActive    bool
 }
 
+// With the state of the tenants above: nobody signs in to a closed one.
 func (q *Queries) UserForLogin(ctx context.Context, email string) (UserForLoginRow, error) {
 	row := q.db.QueryRow(ctx, userForLogin, email)
 	var i UserForLoginRow
@@ -333,6 +337,21 @@ func (q *Queries) UserForLogin(ctx context.Context, email string) (UserForLoginR
 		&i.PortalUser.UpdatedAt,
 		&i.PasswordHash,
 		&i.TotpConfirmedAt,
+		&i.TenantActive,
 	)
 	return i, err
+}
+
+const userMaySignIn = `-- name: UserMaySignIn :one
+SELECT (u.status = 'active' AND coalesce(p.status, 'active') = 'active' AND coalesce(m.status, 'active') = 'active' AND coalesce(s.status, 'active') = 'active')::boolean
+FROM portal.users u
+LEFT JOIN portal.psps p ON p.id = u.psp_id LEFT JOIN portal.merchants m ON m.id = u.merchant_id LEFT JOIN portal.stores s ON s.id = u.store_id
+WHERE u.id = $1
+`
+
+func (q *Queries) UserMaySignIn(ctx context.Context, id uuid.UUID) (bool, error) {
+	row := q.db.QueryRow(ctx, userMaySignIn, id)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }

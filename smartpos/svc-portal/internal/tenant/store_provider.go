@@ -62,7 +62,7 @@ func (o *Owner) resolve(ctx context.Context, q *portaldb.Queries) (pspID uuid.UU
 type ProviderDraft struct {
 	Provider, ContractID, ProviderStoreID, Status string
 	Credentials                                   *sync.Credentials // nil: keep those there are
-	Seen                                          *int64       // the version seen; nil: whatever it is
+	Seen                                          *int64            // the version seen; nil: whatever it is
 }
 
 // PutProviderConfig makes or replaces the owner's configuration of the provider.

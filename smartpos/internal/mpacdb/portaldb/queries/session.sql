@@ -42,8 +42,8 @@ FOR UPDATE OF c;
 -- name: FailChallenge :exec
 UPDATE portal.mfa_challenges SET failures = failures + 1 WHERE token_hash = @token_hash;
 
--- name: UseChallenge :exec
-UPDATE portal.mfa_challenges SET used_at = @now WHERE token_hash = @token_hash;
+-- name: UseChallenge :execrows
+UPDATE portal.mfa_challenges SET used_at = @now WHERE token_hash = @token_hash AND used_at IS NULL;
 
 -- name: InsertKnownDevice :exec
 INSERT INTO portal.known_devices (token_hash, user_id, created_at, expires_at) VALUES (@token_hash, @user_id, @now, @expires_at);
@@ -67,3 +67,6 @@ ON CONFLICT (account_hash, source) DO UPDATE SET failures = excluded.failures, l
 
 -- name: ForgetLoginFailures :exec
 DELETE FROM portal.login_failures WHERE account_hash = @account_hash AND source = ANY(@sources::text[]);
+
+-- name: EndOtherSessions :exec
+UPDATE portal.sessions SET ended_at = @now, end_reason = @reason WHERE user_id = @user_id AND id <> @keep AND ended_at IS NULL;

@@ -34,9 +34,18 @@ UPDATE portal.user_credentials SET password_hash = @password_hash, password_set_
 SELECT password_hash FROM portal.user_credentials WHERE user_id = @user_id;
 
 -- name: UserForLogin :one
-SELECT sqlc.embed(u), c.password_hash, c.totp_confirmed_at
+-- With the state of the tenants above: nobody signs in to a closed one.
+SELECT sqlc.embed(u), c.password_hash, c.totp_confirmed_at,
+    (coalesce(p.status, 'active') = 'active' AND coalesce(m.status, 'active') = 'active' AND coalesce(s.status, 'active') = 'active')::boolean AS tenant_active
 FROM portal.users u JOIN portal.user_credentials c ON c.user_id = u.id
+LEFT JOIN portal.psps p ON p.id = u.psp_id LEFT JOIN portal.merchants m ON m.id = u.merchant_id LEFT JOIN portal.stores s ON s.id = u.store_id
 WHERE u.email = @email;
+
+-- name: UserMaySignIn :one
+SELECT (u.status = 'active' AND coalesce(p.status, 'active') = 'active' AND coalesce(m.status, 'active') = 'active' AND coalesce(s.status, 'active') = 'active')::boolean
+FROM portal.users u
+LEFT JOIN portal.psps p ON p.id = u.psp_id LEFT JOIN portal.merchants m ON m.id = u.merchant_id LEFT JOIN portal.stores s ON s.id = u.store_id
+WHERE u.id = @id;
 
 -- name: TOTPOf :one
 SELECT totp_secret_sealed, totp_confirmed_at, totp_last_step FROM portal.user_credentials WHERE user_id = @user_id;
