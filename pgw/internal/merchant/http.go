@@ -46,114 +46,119 @@ type handlers struct {
 	deps Deps
 }
 
-type merchantPath struct {
+// MerchantPath names a merchant.
+type MerchantPath struct {
 	MerchantID string `path:"merchant_id" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Your id of the merchant"`
 }
 
-type storePath struct {
-	merchantPath
+// StorePath names a store.
+type StorePath struct {
+	MerchantPath
 	StoreID string `path:"store_id" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Your id of the store"`
 }
 
-type providerName struct {
+// ProviderName names a provider.
+type ProviderName struct {
 	Provider string `path:"provider" pattern:"^[a-z_]{1,32}$" doc:"The provider" example:"paypay"`
 }
 
-// version is in every PUT.
-type version struct {
-	Version int64 `json:"version" minimum:"1" doc:"Yours, ascending with each change. A PUT below the stored one changes nothing and answers applied=false."`
-}
-
-type state struct {
+// State is what all of them have.
+type State struct {
 	Version   int64  `json:"version"`
 	Status    Status `json:"status" enum:"active,inactive"`
 	CreatedAt string `json:"created_at" format:"date-time"`
 	UpdatedAt string `json:"updated_at" format:"date-time"`
 }
 
-func newState(version int64, status Status, created, updated time.Time) state {
+func newState(version int64, status Status, created, updated time.Time) State {
 	const millis = "2006-01-02T15:04:05.000Z07:00"
-	return state{version, status, created.UTC().Format(millis), updated.UTC().Format(millis)}
+	return State{version, status, created.UTC().Format(millis), updated.UTC().Format(millis)}
 }
 
-type merchantBody struct {
-	version
-	Name   string `json:"name" minLength:"1" maxLength:"200"`
-	Status Status `json:"status" enum:"active,inactive" doc:"inactive: no new payments; refunds go on"`
+// MerchantSync is a merchant as its source of truth says.
+type MerchantSync struct {
+	Version int64  `json:"version" minimum:"1" doc:"Yours, ascending with each change. A PUT below the stored one changes nothing and answers applied=false."`
+	Name    string `json:"name" minLength:"1" maxLength:"200"`
+	Status  Status `json:"status" enum:"active,inactive" doc:"inactive: no new payments; refunds go on"`
 }
 
-type merchantJSON struct {
+// MerchantResource is a merchant outwards.
+type MerchantResource struct {
 	ID     string `json:"id"`
 	Object string `json:"object" enum:"merchant"`
 	Name   string `json:"name"`
-	state
+	State
 }
 
-func newMerchantJSON(m Merchant) merchantJSON {
-	return merchantJSON{m.ID, "merchant", m.Name, newState(m.Version, m.Status, m.CreatedAt, m.UpdatedAt)}
+func newMerchantResource(m Merchant) MerchantResource {
+	return MerchantResource{m.ID, "merchant", m.Name, newState(m.Version, m.Status, m.CreatedAt, m.UpdatedAt)}
 }
 
-// applied is in the answer to every PUT.
-type applied struct {
+// Applied is in the answer to every PUT.
+type Applied struct {
 	Applied bool `json:"applied" doc:"Whether the version sent is the one in effect; false: a newer one is kept, and shown here"`
 }
 
 type output[T any] struct{ Body T }
 
-type putMerchantJSON struct {
-	merchantJSON
-	applied
+// MerchantSynced answers a PUT.
+type MerchantSynced struct {
+	MerchantResource
+	Applied
 }
 
 func (h handlers) putMerchant(ctx context.Context, in *struct {
-	merchantPath
-	Body merchantBody
-}) (*output[putMerchantJSON], error) {
+	MerchantPath
+	Body MerchantSync
+}) (*output[MerchantSynced], error) {
 	b := in.Body
 	kept, ok, err := h.s.PutMerchant(ctx, h.deps.Tenant(ctx), Merchant{ID: in.MerchantID, Version: b.Version, Name: b.Name, Status: b.Status})
 	if err != nil {
 		return nil, err
 	}
-	return &output[putMerchantJSON]{putMerchantJSON{newMerchantJSON(kept), applied{ok}}}, nil
+	return &output[MerchantSynced]{MerchantSynced{newMerchantResource(kept), Applied{ok}}}, nil
 }
 
-func (h handlers) getMerchant(ctx context.Context, in *merchantPath) (*output[merchantJSON], error) {
+func (h handlers) getMerchant(ctx context.Context, in *MerchantPath) (*output[MerchantResource], error) {
 	m, err := h.s.Merchant(ctx, h.deps.Tenant(ctx), in.MerchantID)
 	if err != nil {
 		return nil, err
 	}
-	return &output[merchantJSON]{newMerchantJSON(m)}, nil
+	return &output[MerchantResource]{newMerchantResource(m)}, nil
 }
 
-type storeBody struct {
-	version
+// StoreSync is a store as its source of truth says.
+type StoreSync struct {
+	Version  int64  `json:"version" minimum:"1" doc:"Yours, ascending with each change. A PUT below the stored one changes nothing and answers applied=false."`
 	Name     string `json:"name" minLength:"1" maxLength:"200"`
 	Status   Status `json:"status" enum:"active,inactive" doc:"inactive: no new payments; refunds go on"`
 	Timezone string `json:"timezone" minLength:"1" maxLength:"64" example:"Asia/Tokyo"`
 }
 
-type storeJSON struct {
+// StoreResource is a store outwards.
+type StoreResource struct {
 	ID         string `json:"id"`
 	Object     string `json:"object" enum:"store"`
 	MerchantID string `json:"merchant_id"`
 	Name       string `json:"name"`
 	Timezone   string `json:"timezone"`
-	state
+	State
 }
 
-func newStoreJSON(s Store) storeJSON {
-	return storeJSON{s.ID, "store", s.MerchantID, s.Name, s.Timezone, newState(s.Version, s.Status, s.CreatedAt, s.UpdatedAt)}
+func newStoreResource(s Store) StoreResource {
+	return StoreResource{s.ID, "store", s.MerchantID, s.Name, s.Timezone, newState(s.Version, s.Status, s.CreatedAt, s.UpdatedAt)}
 }
 
-type putStoreJSON struct {
-	storeJSON
-	applied
+// StoreSynced answers a PUT.
+type StoreSynced struct {
+	StoreResource
+	Applied
 }
 
 func (h handlers) putStore(ctx context.Context, in *struct {
-	storePath
-	Body storeBody
-}) (*output[putStoreJSON], error) {
+	StorePath
+	Body StoreSync
+}) (*output[StoreSynced], error) {
 	b := in.Body
 	kept, ok, err := h.s.PutStore(ctx, h.deps.Tenant(ctx), Store{
 		MerchantID: in.MerchantID, ID: in.StoreID, Version: b.Version, Name: b.Name, Status: b.Status, Timezone: b.Timezone,
@@ -161,19 +166,20 @@ func (h handlers) putStore(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return &output[putStoreJSON]{putStoreJSON{newStoreJSON(kept), applied{ok}}}, nil
+	return &output[StoreSynced]{StoreSynced{newStoreResource(kept), Applied{ok}}}, nil
 }
 
-func (h handlers) getStore(ctx context.Context, in *storePath) (*output[storeJSON], error) {
+func (h handlers) getStore(ctx context.Context, in *StorePath) (*output[StoreResource], error) {
 	st, err := h.s.Store(ctx, h.deps.Tenant(ctx), in.MerchantID, in.StoreID)
 	if err != nil {
 		return nil, err
 	}
-	return &output[storeJSON]{newStoreJSON(st)}, nil
+	return &output[StoreResource]{newStoreResource(st)}, nil
 }
 
-type providerConfigBody struct {
-	version
+// ProviderConfigSync is a provider configuration with its secrets, inwards.
+type ProviderConfigSync struct {
+	Version         int64  `json:"version" minimum:"1" doc:"Yours, ascending with each change. A PUT below the stored one changes nothing and answers applied=false."`
 	Status          Status `json:"status" enum:"active,inactive"`
 	ContractID      string `json:"contract_id" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"The provider's name for the merchant"`
 	ProviderStoreID string `json:"provider_store_id,omitempty" maxLength:"64" pattern:"^[A-Za-z0-9_-]*$" doc:"The provider's name for the store; left out: yours"`
@@ -183,18 +189,19 @@ type providerConfigBody struct {
 	} `json:"credentials" doc:"Kept encrypted, and never shown again"`
 }
 
-type providerConfigJSON struct {
+// ProviderConfigResource is a provider configuration outwards: without its secrets.
+type ProviderConfigResource struct {
 	Object          string  `json:"object" enum:"provider_config"`
 	MerchantID      string  `json:"merchant_id"`
 	StoreID         *string `json:"store_id" doc:"null: for all stores of the merchant that have none of their own"`
 	Provider        string  `json:"provider"`
 	ContractID      string  `json:"contract_id"`
 	ProviderStoreID *string `json:"provider_store_id"`
-	state
+	State
 }
 
-func newProviderConfigJSON(c ProviderConfig) providerConfigJSON {
-	return providerConfigJSON{
+func newProviderConfigResource(c ProviderConfig) ProviderConfigResource {
+	return ProviderConfigResource{
 		"provider_config", c.MerchantID, orNull(c.StoreID), c.Provider, c.ContractID, orNull(c.ProviderStoreID),
 		newState(c.Version, c.Status, c.CreatedAt, c.UpdatedAt),
 	}
@@ -207,28 +214,29 @@ func orNull(s string) *string {
 	return &s
 }
 
-type putProviderConfigJSON struct {
-	providerConfigJSON
-	applied
+// ProviderConfigSynced answers a PUT.
+type ProviderConfigSynced struct {
+	ProviderConfigResource
+	Applied
 }
 
 func (h handlers) putMerchantProvider(ctx context.Context, in *struct {
-	merchantPath
-	providerName
-	Body providerConfigBody
-}) (*output[putProviderConfigJSON], error) {
+	MerchantPath
+	ProviderName
+	Body ProviderConfigSync
+}) (*output[ProviderConfigSynced], error) {
 	return h.putProvider(ctx, Place{in.MerchantID, "", in.Provider}, in.Body)
 }
 
 func (h handlers) putStoreProvider(ctx context.Context, in *struct {
-	storePath
-	providerName
-	Body providerConfigBody
-}) (*output[putProviderConfigJSON], error) {
+	StorePath
+	ProviderName
+	Body ProviderConfigSync
+}) (*output[ProviderConfigSynced], error) {
 	return h.putProvider(ctx, Place{in.MerchantID, in.StoreID, in.Provider}, in.Body)
 }
 
-func (h handlers) putProvider(ctx context.Context, p Place, b providerConfigBody) (*output[putProviderConfigJSON], error) {
+func (h handlers) putProvider(ctx context.Context, p Place, b ProviderConfigSync) (*output[ProviderConfigSynced], error) {
 	if err := h.known(p.Provider); err != nil {
 		return nil, err
 	}
@@ -238,7 +246,7 @@ func (h handlers) putProvider(ctx context.Context, p Place, b providerConfigBody
 	if err != nil {
 		return nil, err
 	}
-	return &output[putProviderConfigJSON]{putProviderConfigJSON{newProviderConfigJSON(kept), applied{ok}}}, nil
+	return &output[ProviderConfigSynced]{ProviderConfigSynced{newProviderConfigResource(kept), Applied{ok}}}, nil
 }
 
 func (h handlers) known(provider string) error {
@@ -251,23 +259,23 @@ func (h handlers) known(provider string) error {
 }
 
 func (h handlers) getMerchantProvider(ctx context.Context, in *struct {
-	merchantPath
-	providerName
-}) (*output[providerConfigJSON], error) {
+	MerchantPath
+	ProviderName
+}) (*output[ProviderConfigResource], error) {
 	return h.getProvider(ctx, Place{in.MerchantID, "", in.Provider})
 }
 
 func (h handlers) getStoreProvider(ctx context.Context, in *struct {
-	storePath
-	providerName
-}) (*output[providerConfigJSON], error) {
+	StorePath
+	ProviderName
+}) (*output[ProviderConfigResource], error) {
 	return h.getProvider(ctx, Place{in.MerchantID, in.StoreID, in.Provider})
 }
 
-func (h handlers) getProvider(ctx context.Context, p Place) (*output[providerConfigJSON], error) {
+func (h handlers) getProvider(ctx context.Context, p Place) (*output[ProviderConfigResource], error) {
 	c, err := h.s.ProviderConfig(ctx, h.deps.Tenant(ctx), p)
 	if err != nil {
 		return nil, err
 	}
-	return &output[providerConfigJSON]{newProviderConfigJSON(c)}, nil
+	return &output[ProviderConfigResource]{newProviderConfigResource(c)}, nil
 }

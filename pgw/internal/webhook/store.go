@@ -1,0 +1,97 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
+	"github.com/mpac-cloud/mpac/pgw/internal/provider"
+	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/problem"
+)
+
+// Ask makes the gateway ask the provider about a payment soon: it must not wait for the answer. attemptID is our id as the
+// notification has it, paymentID the provider's own; either may be empty, or made up by whoever sent it.
+type Ask func(ctx context.Context, providerName, attemptID, paymentID string) error
+
+// Service takes notifications.
+type Service struct {
+	db        *pgxpool.Pool
+	providers *provider.Registry
+	ask       Ask
+	now       clock.Clock
+	hosts     []string
+}
+
+// New makes a Service.
+func New(db *pgxpool.Pool, providers *provider.Registry, ask Ask, now clock.Clock, cfg Config) *Service {
+	return &Service{db: db, providers: providers, ask: ask, now: now, hosts: cfg.FileHosts}
+}
+
+var notifications = postgres.CrossTenant("provider-notifications")
+
+// Receive keeps a notification and does what it is good for. problem.NotFound for an unknown provider, Refused,
+// problem.Malformed.
+func (s *Service) Receive(ctx context.Context, providerName string, r provider.WebhookRequest) error {
+	p, ok := s.providers.Get(providerName)
+	if !ok {
+		return problem.NotFound.New("There is no provider %s.", providerName)
+	}
+	notice, err := p.ReadWebhook(r)
+	switch {
+	case errors.Is(err, provider.ErrWebhookRefused):
+		return Refused.New("Notifications are taken from the provider only.").Wrap(err)
+	case err != nil:
+		return problem.Malformed.New("The notification cannot be read.").Wrap(err)
+	}
+	if err := checkPayload(r.Body); err != nil {
+		return err
+	}
+	isNew, err := s.keep(ctx, providerName, r, notice)
+	if err != nil || !isNew {
+		return err
+	}
+	if kindOf(notice) == aboutPayment {
+		// The payment is asked about in any case, only later: nothing is lost with this.
+		if err := s.ask(ctx, providerName, notice.AttemptID, notice.PaymentID); err != nil {
+			slog.WarnContext(ctx, "webhook: could not ask at once", "provider", providerName, "attempt", notice.AttemptID, "error", err)
+		}
+	}
+	return nil
+}
+
+// keep stores the notification, with the file it announces, and says whether it is new today.
+func (s *Service) keep(ctx context.Context, providerName string, r provider.WebhookRequest, notice provider.Notice) (isNew bool, err error) {
+	now := s.now()
+	source, err := netip.ParseAddr(r.SourceIP)
+	if err != nil {
+		source = netip.IPv6Unspecified()
+	}
+	err = postgres.InTx(ctx, s.db, notifications, "pgw.webhook.keep", func(ctx context.Context, tx pgx.Tx) error {
+		q := pgwdb.New(tx)
+		repeats, err := q.KeepNotification(ctx, pgwdb.KeepNotificationParams{
+			ID: notificationID(providerName, r.Body, now), Provider: providerName, Source: source, Payload: string(r.Body),
+			Kind: string(kindOf(notice)), ReceivedAt: now,
+		})
+		isNew = repeats == 0
+		if err != nil || !isNew || kindOf(notice) != aboutFile {
+			return err
+		}
+		if err := checkFileURL(notice.FileURL, s.hosts); err != nil {
+			slog.WarnContext(ctx, "webhook: file left alone", "provider", providerName, "error", err)
+			return nil
+		}
+		return q.AnnounceFile(ctx, pgwdb.AnnounceFileParams{
+			ID: id.NewULID("pf", now), Provider: providerName, ContractID: contractOf(notice.FileName), Name: notice.FileName,
+			Url: notice.FileURL, AnnouncedAt: now,
+		})
+	})
+	return isNew, err
+}
