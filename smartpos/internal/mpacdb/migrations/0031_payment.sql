@@ -25,7 +25,7 @@ CREATE TABLE smarttab.payment (
     failure_message  text,
     -- The payment gateway's PaymentIntent, and the newest of its versions that was applied here.
     intent_id        text,
-    intent_version   integer NOT NULL DEFAULT 0,
+    intent_version   bigint NOT NULL DEFAULT 0,
     expires_at       timestamptz,
     -- Who takes it. The gateway's token for it goes to the terminal that made it and to nobody else.
     actor_kind       text NOT NULL CHECK (actor_kind IN ('user', 'device', 'system')),
@@ -65,6 +65,9 @@ CREATE INDEX payment_intent ON smarttab.payment (intent_id);
 CREATE INDEX payment_settlement ON smarttab.payment (settlement_id) WHERE provider IS NOT NULL;
 -- What is not finished: few rows, however many payments there are.
 CREATE INDEX payment_unfinished ON smarttab.payment (store_id, id) WHERE status IN ('pending', 'processing');
+
+-- Cash and cards that the gateway has yet to hear of.
+CREATE INDEX payment_unreported ON smarttab.payment (id) WHERE method <> 'qr' AND reported_at IS NULL AND ended_at IS NOT NULL;
 
 -- The table of edges is in payment.go; a test holds the two together.
 -- +goose StatementBegin
@@ -107,7 +110,7 @@ CREATE TABLE smarttab.refund (
     actor_kind      text NOT NULL CHECK (actor_kind IN ('user', 'device', 'system')),
     actor_ref       text NOT NULL,
     gateway_refund_id text,
-    gateway_version integer NOT NULL DEFAULT 0,
+    gateway_version bigint NOT NULL DEFAULT 0,
     failure_code    text,
     failure_message text,
     tax_lines       jsonb,
@@ -124,6 +127,7 @@ CREATE TABLE smarttab.refund (
     CONSTRAINT refund_succeeded CHECK ((status = 'succeeded') = (settlement_id IS NOT NULL AND tax_lines IS NOT NULL))
 ) PARTITION BY RANGE (id);
 CREATE INDEX refund_payment ON smarttab.refund (payment_id, id);
+CREATE INDEX refund_unreported ON smarttab.refund (id) WHERE reported_at IS NULL AND status <> 'failed';
 CREATE INDEX refund_unfinished ON smarttab.refund (store_id, id) WHERE status IN ('pending', 'processing');
 
 -- +goose StatementBegin

@@ -5,10 +5,10 @@ package receipt
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
 
@@ -34,28 +34,28 @@ type Receipt struct {
 	// RefundID and ReturnOf are a return invoice's: which refund, and the number of the receipt it takes back from.
 	RefundID *uuid.UUID `json:"refund_id"`
 	ReturnOf *string    `json:"return_of" doc:"Number of the receipt that this return invoice takes back from"`
-	IssuedAt time.Time  `json:"issued_at"`
+	IssuedAt wire.Time  `json:"issued_at"`
 	Issuer   Issuer     `json:"issuer"`
 	// Date is the transaction's, on the store's calendar.
-	Date         string   `json:"date" doc:"Date of the transaction in the store's time zone" example:"2026-04-01"`
-	OriginalDate *string  `json:"original_date" doc:"Of a return invoice: the date of the sale"`
-	BillNumber   string   `json:"bill_number"`
-	Part         *Part    `json:"part" doc:"Set when this pays one part of a split bill"`
-	Items        []Item   `json:"items" doc:"What the bill is for; of a return invoice, empty"`
-	Rates        []Rate   `json:"rates" doc:"One a tax rate: what this receipt's total consists of"`
-	Total        int64    `json:"total" doc:"Tax included"`
-	Tax          int64    `json:"tax"`
-	Discount     int64    `json:"discount" doc:"This payment's part of the bill's discount, before tax as the prices are"`
-	Currency     string   `json:"currency"`
-	PriceMode    string   `json:"price_mode" enum:"inclusive,exclusive"`
-	Method       string   `json:"method" enum:"cash,qr,card"`
-	Provider     *string  `json:"provider"`
-	Tendered     *int64   `json:"tendered" doc:"Cash handed over"`
-	Change       *int64   `json:"change"`
-	Card         *Card    `json:"card"`
-	StampDuty    bool     `json:"stamp_duty" doc:"The paper has a box for a revenue stamp"`
-	Qualified    bool     `json:"qualified" doc:"It is a qualified invoice: the issuer is registered"`
-	Notes        []string `json:"notes" doc:"Lines to print at the foot, such as what the mark on an item means"`
+	Date         string        `json:"date" doc:"Date of the transaction in the store's time zone" example:"2026-04-01"`
+	OriginalDate *string       `json:"original_date" doc:"Of a return invoice: the date of the sale"`
+	BillNumber   string        `json:"bill_number"`
+	Part         *PartOf       `json:"part" doc:"Set when this pays one part of a split bill"`
+	Items        []PrintedItem `json:"items" nullable:"false" doc:"What the bill is for; of a return invoice, empty"`
+	Rates        []RateTotal   `json:"rates" nullable:"false" doc:"One a tax rate: what this receipt's total consists of"`
+	Total        int64         `json:"total" doc:"Tax included"`
+	Tax          int64         `json:"tax"`
+	Discount     int64         `json:"discount" doc:"This payment's part of the bill's discount, before tax as the prices are"`
+	Currency     string        `json:"currency"`
+	PriceMode    string        `json:"price_mode" enum:"inclusive,exclusive"`
+	Method       string        `json:"method" enum:"cash,qr,card"`
+	Provider     *string       `json:"provider"`
+	Tendered     *int64        `json:"tendered" doc:"Cash handed over"`
+	Change       *int64        `json:"change"`
+	Card         *PrintedCard  `json:"card"`
+	StampDuty    bool          `json:"stamp_duty" doc:"The paper has a box for a revenue stamp"`
+	Qualified    bool          `json:"qualified" doc:"It is a qualified invoice: the issuer is registered"`
+	Notes        []string      `json:"notes" nullable:"false" doc:"Lines to print at the foot, such as what the mark on an item means"`
 }
 
 // Issuer is who sells.
@@ -67,14 +67,14 @@ type Issuer struct {
 	RegistrationNumber *string `json:"registration_number" doc:"T and 13 digits" example:"T1180301018771"`
 }
 
-// Part is which part of a split bill it is.
-type Part struct {
+// PartOf is which part of a split bill it is.
+type PartOf struct {
 	Sequence int32 `json:"sequence"`
 	Of       int   `json:"of" doc:"Parts of the bill when this was issued"`
 }
 
-// Item is one line of the bill.
-type Item struct {
+// PrintedItem is one line of the bill.
+type PrintedItem struct {
 	Name      string   `json:"name"`
 	Quantity  int64    `json:"quantity"`
 	UnitPrice int64    `json:"unit_price"`
@@ -84,8 +84,8 @@ type Item struct {
 	Mark string `json:"mark" example:"※"`
 }
 
-// Rate is what one tax rate comes to.
-type Rate struct {
+// RateTotal is what one tax rate comes to.
+type RateTotal struct {
 	Rate    tax.Rate `json:"rate"`
 	Taxable int64    `json:"taxable" doc:"Before tax"`
 	Tax     int64    `json:"tax"`
@@ -93,8 +93,8 @@ type Rate struct {
 	Mark    string   `json:"mark"`
 }
 
-// Card is what may be printed of a card.
-type Card struct {
+// PrintedCard is what may be printed of a card.
+type PrintedCard struct {
 	Brand        string `json:"brand"`
 	Last4        string `json:"last4"`
 	ApprovalCode string `json:"approval_code"`
@@ -119,11 +119,11 @@ func number(n int64) string { return fmt.Sprintf("%08d", n) }
 
 // reckon fills in what follows from the tax lines and the rest: rates, total, tax, marks, stamp duty, qualification.
 func (r *Receipt) reckon(lines tax.Lines) {
-	r.Rates = make([]Rate, 0, len(lines))
+	r.Rates = make([]RateTotal, 0, len(lines))
 	r.Notes = []string{}
 	reduced := false
 	for _, l := range lines {
-		r.Rates = append(r.Rates, Rate{Rate: l.Rate, Taxable: l.Taxable, Tax: l.Tax, Total: l.Total(), Mark: mark(l.Rate)})
+		r.Rates = append(r.Rates, RateTotal{Rate: l.Rate, Taxable: l.Taxable, Tax: l.Tax, Total: l.Total(), Mark: mark(l.Rate)})
 		reduced = reduced || l.Rate == tax.Reduced
 	}
 	for i := range r.Items {

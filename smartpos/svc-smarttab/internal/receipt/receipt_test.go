@@ -87,7 +87,7 @@ func TestReckon(t *testing.T) {
 
 func TestReducedItemsAreMarked(t *testing.T) {
 	t.Parallel()
-	r := Receipt{Kind: ForPayment, Items: []Item{{Name: "緑茶", TaxRate: 8}, {Name: "レジ袋", TaxRate: 10}}}
+	r := Receipt{Kind: ForPayment, Items: []PrintedItem{{Name: "緑茶", TaxRate: 8}, {Name: "レジ袋", TaxRate: 10}}}
 	r.reckon(nil)
 	if r.Items[0].Mark != "※" || r.Items[1].Mark != "" || len(r.Notes) != 1 {
 		t.Errorf("%+v", r)

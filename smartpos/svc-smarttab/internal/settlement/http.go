@@ -17,7 +17,7 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/store"
 )
 
-const tag = "settlements"
+const tag = "Settlements"
 
 // Register adds the operations of the close of day.
 func (s *Service) Register(api huma.API) {
@@ -50,7 +50,7 @@ func (s *Service) Register(api huma.API) {
 	idempotency.Required(api, http.MethodPost, "/api/v1/settlements/{id}/correct")
 }
 
-type reportOutput struct{ Body Report }
+type reportOutput struct{ Body DayReport }
 
 type currentInput struct {
 	store.Query
@@ -79,7 +79,7 @@ type movementInput struct {
 	}
 }
 
-func (s *Service) postMovement(ctx context.Context, in *movementInput) (*idempotency.Output[Movement], error) {
+func (s *Service) postMovement(ctx context.Context, in *movementInput) (*idempotency.Output[CashMovement], error) {
 	if err := in.Must(); err != nil {
 		return nil, err
 	}
@@ -99,12 +99,12 @@ func (s *Service) postMovement(ctx context.Context, in *movementInput) (*idempot
 	if err != nil {
 		return nil, err
 	}
-	r, err := idempotency.New(at, in.Key, in.Method(), in.Path(), b, s.Clock())
+	r, err := idempotency.New(at, in.Header, b, s.Clock())
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.Move(ctx, at, r, Movement{Type: b.Type, Amount: b.Amount, Reason: b.Reason})
-	return idempotency.Reply[Movement](answer), err
+	answer, err := s.Move(ctx, at, r, CashMovement{Type: b.Type, Amount: b.Amount, Reason: b.Reason})
+	return idempotency.Reply[CashMovement](answer), err
 }
 
 type closeInput struct {
@@ -116,7 +116,7 @@ type closeInput struct {
 	}
 }
 
-func (s *Service) postClose(ctx context.Context, in *closeInput) (*idempotency.Output[Report], error) {
+func (s *Service) postClose(ctx context.Context, in *closeInput) (*idempotency.Output[DayReport], error) {
 	if err := in.Must(); err != nil {
 		return nil, err
 	}
@@ -127,12 +127,12 @@ func (s *Service) postClose(ctx context.Context, in *closeInput) (*idempotency.O
 	if err != nil {
 		return nil, err
 	}
-	r, err := idempotency.New(at, in.Key, in.Method(), in.Path(), in.Body, s.Clock())
+	r, err := idempotency.New(at, in.Header, in.Body, s.Clock())
 	if err != nil {
 		return nil, err
 	}
 	answer, err := s.Close(ctx, at, r, in.Body.BusinessDay, in.Body.Counted)
-	return idempotency.Reply[Report](answer), err
+	return idempotency.Reply[DayReport](answer), err
 }
 
 type correctInput struct {
@@ -145,7 +145,7 @@ type correctInput struct {
 	}
 }
 
-func (s *Service) postCorrect(ctx context.Context, in *correctInput) (*idempotency.Output[Report], error) {
+func (s *Service) postCorrect(ctx context.Context, in *correctInput) (*idempotency.Output[DayReport], error) {
 	if err := in.Must(); err != nil {
 		return nil, err
 	}
@@ -156,12 +156,12 @@ func (s *Service) postCorrect(ctx context.Context, in *correctInput) (*idempoten
 	if err != nil {
 		return nil, err
 	}
-	r, err := idempotency.New(at, in.Key, in.Method(), in.Path(), in.Body, s.Clock())
+	r, err := idempotency.New(at, in.Header, in.Body, s.Clock())
 	if err != nil {
 		return nil, err
 	}
 	answer, err := s.Correct(ctx, at, r, in.ID, in.Body.Reason, in.Body.Counted)
-	return idempotency.Reply[Report](answer), err
+	return idempotency.Reply[DayReport](answer), err
 }
 
 type listInput struct {
@@ -171,7 +171,7 @@ type listInput struct {
 	Status      string `query:"status" enum:"open,closed,reconciled"`
 }
 
-type listOutput struct{ Body wire.List[Report] }
+type listOutput struct{ Body wire.List[DayReport] }
 
 func (s *Service) getList(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err := checkDay("query.business_day", in.BusinessDay); err != nil {
@@ -192,7 +192,7 @@ func (s *Service) getList(ctx context.Context, in *listInput) (*listOutput, erro
 		return nil, err
 	}
 	return &listOutput{Body: wire.Listed(in.Page, reports,
-		func(r Report) string { return r.ID.String() }, func(r Report) Report { return r })}, nil
+		func(r DayReport) string { return r.ID.String() }, func(r DayReport) DayReport { return r })}, nil
 }
 
 type oneInput struct {

@@ -16,8 +16,8 @@ var (
 	ErrNotFirst      = problem.Define("settlement_is_correction", 409, "A correction cannot be corrected; correct the first Z again")
 )
 
-// Report is an X or a Z: what a store's business day came to. Amounts are in the minor unit of its currency.
-type Report struct {
+// DayReport is an X or a Z: what a store's business day came to. Amounts are in the minor unit of its currency.
+type DayReport struct {
 	ID          *uuid.UUID `json:"id" doc:"null while nothing has been booked to the day"`
 	StoreID     uuid.UUID  `json:"store_id"`
 	BusinessDay string     `json:"business_day" example:"2026-04-01"`

@@ -68,8 +68,8 @@ type Entry struct {
 	OccurredAt time.Time
 }
 
-// Movement is cash that went into or out of the drawer without a sale.
-type Movement struct {
+// CashMovement is cash that went into or out of the drawer without a sale.
+type CashMovement struct {
 	ID         uuid.UUID    `json:"id"`
 	Type       MovementType `json:"type"`
 	Amount     int64        `json:"amount" doc:"Minor units; 0 for drawer_open"`
@@ -77,8 +77,8 @@ type Movement struct {
 	RecordedAt wire.Time    `json:"recorded_at"`
 }
 
-// Unfinished is a payment that had not ended when the report was made. It counts on the day it ends.
-type Unfinished struct {
+// UnfinishedPayment is a payment that had not ended when the report was made. It counts on the day it ends.
+type UnfinishedPayment struct {
 	PaymentID uuid.UUID `json:"payment_id"`
 	BillID    uuid.UUID `json:"bill_id"`
 	Method    string    `json:"method"`
@@ -88,19 +88,19 @@ type Unfinished struct {
 	CreatedAt wire.Time `json:"created_at"`
 }
 
-// Total is a number of things and their sum in minor units.
-type Total struct {
+// CountedTotal is a number of things and their sum in minor units.
+type CountedTotal struct {
 	Count  int64 `json:"count"`
 	Amount int64 `json:"amount"`
 }
 
 // MethodTotal is what went by one method and provider.
 type MethodTotal struct {
-	Method   string  `json:"method"`
-	Provider *string `json:"provider"`
-	Sales    Total   `json:"sales"`
-	Refunds  Total   `json:"refunds"`
-	Net      int64   `json:"net" doc:"Sales less refunds"`
+	Method   string       `json:"method"`
+	Provider *string      `json:"provider"`
+	Sales    CountedTotal `json:"sales"`
+	Refunds  CountedTotal `json:"refunds"`
+	Net      int64        `json:"net" doc:"Sales less refunds"`
 }
 
 // TaxTotal is the tax of one rate.
@@ -112,8 +112,8 @@ type TaxTotal struct {
 	RefundedTax     int64    `json:"refunded_tax"`
 }
 
-// Cash is what the drawer should hold and why.
-type Cash struct {
+// Drawer is what the drawer should hold and why.
+type Drawer struct {
 	Float       int64 `json:"float"`
 	Sales       int64 `json:"sales"`
 	Refunds     int64 `json:"refunds"`
@@ -125,15 +125,15 @@ type Cash struct {
 
 // Figures are what a report says, in minor units of the day's currency.
 type Figures struct {
-	Sales      Total         `json:"sales"`
-	Refunds    Total         `json:"refunds"`
-	Net        int64         `json:"net" doc:"Sales less refunds"`
-	Methods    []MethodTotal `json:"methods" nullable:"false"`
-	Taxes      []TaxTotal    `json:"taxes" nullable:"false"`
-	Discounts  Total         `json:"discounts"`
-	Cash       Cash          `json:"cash"`
-	Movements  []Movement    `json:"movements" nullable:"false"`
-	Unfinished []Unfinished  `json:"unfinished" nullable:"false" doc:"Payments that had not ended; they count on the day they end"`
+	Sales      CountedTotal        `json:"sales"`
+	Refunds    CountedTotal        `json:"refunds"`
+	Net        int64               `json:"net" doc:"Sales less refunds"`
+	Methods    []MethodTotal       `json:"methods" nullable:"false"`
+	Taxes      []TaxTotal          `json:"taxes" nullable:"false"`
+	Discounts  CountedTotal        `json:"discounts"`
+	Cash       Drawer              `json:"cash"`
+	Movements  []CashMovement      `json:"movements" nullable:"false"`
+	Unfinished []UnfinishedPayment `json:"unfinished" nullable:"false" doc:"Payments that had not ended; they count on the day they end"`
 }
 
 // Tally adds a day up, entry by entry. Its first overflow sticks, so that callers check once at the end.
@@ -182,7 +182,7 @@ func (t *Tally) Add(e Entry) {
 }
 
 // Move counts one cash movement.
-func (t *Tally) Move(m Movement) {
+func (t *Tally) Move(m CashMovement) {
 	t.figures.Movements = append(t.figures.Movements, m)
 	switch m.Type {
 	case Float:
@@ -197,10 +197,10 @@ func (t *Tally) Move(m Movement) {
 }
 
 // Figures closes the tally; money.ErrOverflow when a sum left 64 bits.
-func (t *Tally) Figures(unfinished []Unfinished) (Figures, error) {
+func (t *Tally) Figures(unfinished []UnfinishedPayment) (Figures, error) {
 	f := t.figures
-	f.Unfinished = append([]Unfinished{}, unfinished...)
-	f.Movements = append([]Movement{}, f.Movements...)
+	f.Unfinished = append([]UnfinishedPayment{}, unfinished...)
+	f.Movements = append([]CashMovement{}, f.Movements...)
 	f.Methods, f.Taxes = []MethodTotal{}, []TaxTotal{}
 	for _, m := range t.methods {
 		m.Net = t.sum(m.Sales.Amount, -m.Refunds.Amount)
@@ -236,7 +236,7 @@ func (t *Tally) rate(percent tax.Rate) *TaxTotal {
 	return t.rates[percent]
 }
 
-func (t *Tally) count(total *Total, amount int64) {
+func (t *Tally) count(total *CountedTotal, amount int64) {
 	total.Count++
 	t.add(&total.Amount, amount)
 }

@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
 
@@ -17,10 +19,10 @@ func TestADayByHand(t *testing.T) {
 	t.Parallel()
 	paypay := "paypay"
 	day := NewTally()
-	day.Move(Movement{Type: Float, Amount: 30_000})
-	day.Move(Movement{Type: PayIn, Amount: 5_000})
-	day.Move(Movement{Type: PayOut, Amount: 1_200})
-	day.Move(Movement{Type: DrawerOpen})
+	day.Move(CashMovement{Type: Float, Amount: 30_000})
+	day.Move(CashMovement{Type: PayIn, Amount: 5_000})
+	day.Move(CashMovement{Type: PayOut, Amount: 1_200})
+	day.Move(CashMovement{Type: DrawerOpen})
 	day.Add(Entry{Kind: Sale, Method: "cash", Amount: 1_100, TaxLines: tax.Lines{{Rate: 10, Taxable: 1_000, Tax: 100}}})
 	day.Add(Entry{Kind: Sale, Method: "qr", Provider: paypay, Amount: 1_630, Discount: 50,
 		TaxLines: tax.Lines{{Rate: 10, Taxable: 500, Tax: 50}, {Rate: 8, Taxable: 1_000, Tax: 80}}})
@@ -31,23 +33,23 @@ func TestADayByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Figures{
-		Sales: Total{3, 4_930}, Refunds: Total{1, 550}, Net: 4_380, Discounts: Total{1, 50},
+		Sales: CountedTotal{3, 4_930}, Refunds: CountedTotal{1, 550}, Net: 4_380, Discounts: CountedTotal{1, 50},
 		Methods: []MethodTotal{
-			{Method: "card", Sales: Total{1, 2_200}, Net: 2_200},
-			{Method: "cash", Sales: Total{1, 1_100}, Refunds: Total{1, 550}, Net: 550},
-			{Method: "qr", Provider: &paypay, Sales: Total{1, 1_630}, Net: 1_630},
+			{Method: "card", Sales: CountedTotal{1, 2_200}, Net: 2_200},
+			{Method: "cash", Sales: CountedTotal{1, 1_100}, Refunds: CountedTotal{1, 550}, Net: 550},
+			{Method: "qr", Provider: &paypay, Sales: CountedTotal{1, 1_630}, Net: 1_630},
 		},
 		Taxes: []TaxTotal{
 			{Rate: 10, Taxable: 3_500, Tax: 350, RefundedTaxable: 500, RefundedTax: 50},
 			{Rate: 8, Taxable: 1_000, Tax: 80},
 		},
-		Cash: Cash{Float: 30_000, Sales: 1_100, Refunds: 550, PayIn: 5_000, PayOut: 1_200, DrawerOpens: 1, Expected: 34_350},
-		Movements: []Movement{
+		Cash: Drawer{Float: 30_000, Sales: 1_100, Refunds: 550, PayIn: 5_000, PayOut: 1_200, DrawerOpens: 1, Expected: 34_350},
+		Movements: []CashMovement{
 			{Type: Float, Amount: 30_000}, {Type: PayIn, Amount: 5_000}, {Type: PayOut, Amount: 1_200}, {Type: DrawerOpen},
 		},
-		Unfinished: []Unfinished{},
+		Unfinished: []UnfinishedPayment{},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(wire.Time{})); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
 }
@@ -79,8 +81,8 @@ func TestFiguresAddUp(t *testing.T) {
 		}
 		return e
 	}))
-	moves := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Movement {
-		return Movement{
+	moves := rapid.SliceOf(rapid.Custom(func(t *rapid.T) CashMovement {
+		return CashMovement{
 			Type:   rapid.SampledFrom([]MovementType{Float, PayIn, PayOut}).Draw(t, "type"),
 			Amount: rapid.Int64Range(1, 1e9).Draw(t, "amount"),
 		}
@@ -102,11 +104,11 @@ func TestFiguresAddUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var sales, refunds Total
+		var sales, refunds CountedTotal
 		var net, taxed, refunded int64
 		for _, m := range f.Methods {
-			sales = Total{sales.Count + m.Sales.Count, sales.Amount + m.Sales.Amount}
-			refunds = Total{refunds.Count + m.Refunds.Count, refunds.Amount + m.Refunds.Amount}
+			sales = CountedTotal{sales.Count + m.Sales.Count, sales.Amount + m.Sales.Amount}
+			refunds = CountedTotal{refunds.Count + m.Refunds.Count, refunds.Amount + m.Refunds.Amount}
 			net += m.Net
 		}
 		for _, r := range f.Taxes {

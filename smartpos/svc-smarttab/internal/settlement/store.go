@@ -106,10 +106,10 @@ func Reconcile(ctx context.Context, tx pgx.Tx, settlement uuid.UUID, now time.Ti
 }
 
 // move writes a cash movement to the store's current day.
-func move(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, by actor.Actor, m Movement) (Movement, error) {
+func move(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, by actor.Actor, m CashMovement) (CashMovement, error) {
 	day, err := openDay(ctx, tx, s, now, now)
 	if err != nil {
-		return Movement{}, err
+		return CashMovement{}, err
 	}
 	m.ID, m.RecordedAt = id.NewUUID(now), wire.At(now)
 	return m, smarttabdb.New(tx).InsertCashMovement(ctx, smarttabdb.InsertCashMovementParams{
@@ -119,12 +119,12 @@ func move(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, by ac
 }
 
 // current is the X report: the day as it stands, or an empty one when nothing has been booked to it.
-func current(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, day string) (Report, error) {
+func current(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, day string) (DayReport, error) {
 	q := smarttabdb.New(tx)
 	if day == "" {
 		var err error
 		if day, err = currentDay(ctx, q, s, now); err != nil {
-			return Report{}, err
+			return DayReport{}, err
 		}
 	}
 	row, err := q.SettlementOfDay(ctx, smarttabdb.SettlementOfDayParams{StoreID: s.ID, BusinessDay: day})
@@ -134,13 +134,13 @@ func current(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, da
 			MerchantID: s.MerchantID, StoreID: s.ID, BusinessDay: day, Currency: string(s.Currency), Status: string(Open), OpenedAt: now,
 		}
 	case err != nil:
-		return Report{}, err
+		return DayReport{}, err
 	case Status(row.Status) != Open:
 		return reportOf(smarttabdb.GetSettlementRow(row))
 	}
 	figures, err := tally(ctx, q, s.ID, row.ID)
 	if err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	report := live(smarttabdb.GetSettlementRow(row), figures)
 	report.OpenDays, err = q.OpenDays(ctx, smarttabdb.OpenDaysParams{StoreID: s.ID, Before: day})
@@ -155,7 +155,7 @@ func tally(ctx context.Context, q *smarttabdb.Queries, storeID, settlement uuid.
 		return Figures{}, err
 	}
 	for _, m := range moves {
-		t.Move(Movement{ID: m.ID, Type: MovementType(m.Type), Amount: m.Amount, Reason: m.Reason, RecordedAt: wire.At(m.RecordedAt)})
+		t.Move(CashMovement{ID: m.ID, Type: MovementType(m.Type), Amount: m.Amount, Reason: m.Reason, RecordedAt: wire.At(m.RecordedAt)})
 	}
 	entries, err := q.SettlementEntries(ctx, settlement)
 	if err != nil {
@@ -175,9 +175,9 @@ func tally(ctx context.Context, q *smarttabdb.Queries, storeID, settlement uuid.
 	if err != nil {
 		return Figures{}, err
 	}
-	unfinished := make([]Unfinished, len(rows))
+	unfinished := make([]UnfinishedPayment, len(rows))
 	for i, p := range rows {
-		unfinished[i] = Unfinished{
+		unfinished[i] = UnfinishedPayment{
 			PaymentID: p.ID, BillID: p.BillID, Method: p.Method, Provider: p.Provider, Amount: p.Amount, Status: p.Status, CreatedAt: wire.At(p.CreatedAt),
 		}
 	}
@@ -192,46 +192,46 @@ type closing struct {
 }
 
 // closeDay writes the Z of a day. Problems: day_not_begun, day_already_closed, earlier_day_open, validation_failed.
-func closeDay(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, c closing) (Report, error) {
+func closeDay(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, c closing) (DayReport, error) {
 	q := smarttabdb.New(tx)
 	counted, err := Count(s.Currency, c.counted)
 	if err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	day, err := dayToClose(ctx, q, s, now, c.day)
 	if err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	if err := ensureDay(ctx, q, s, day, now); err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	row, err := q.LockSettlementOfDay(ctx, smarttabdb.LockSettlementOfDayParams{StoreID: s.ID, BusinessDay: day})
 	if err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	if Status(row.Status) != Open {
-		return Report{}, ErrAlreadyClosed.New("Business day %s has its Z already.", day).With("settlement_id", row.ID)
+		return DayReport{}, ErrAlreadyClosed.New("Business day %s has its Z already.", day).With("settlement_id", row.ID)
 	}
 	figures, err := tally(ctx, q, s.ID, row.ID)
 	if err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	z, err := NextNumber(ctx, tx, s, "z")
 	if err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	params := smarttabdb.CloseSettlementParams{
 		ID: row.ID, ZNumber: z, ClosedAt: now, ClosedBy: c.by.Ref(), ExpectedCash: figures.Cash.Expected, CountedCash: counted,
 		Difference: counted - figures.Cash.Expected,
 	}
 	if params.Figures, err = json.Marshal(figures); err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	if params.Counted, err = json.Marshal(nonNil(c.counted)); err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	if err := q.CloseSettlement(ctx, params); err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	return get(ctx, tx, row.ID)
 }
@@ -259,29 +259,29 @@ func dayToClose(ctx context.Context, q *smarttabdb.Queries, s store.Settings, no
 }
 
 // correct writes a further Z that names the first, with a count of its own.
-func correct(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, first uuid.UUID, reason string, c closing) (Report, error) {
+func correct(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, first uuid.UUID, reason string, c closing) (DayReport, error) {
 	q := smarttabdb.New(tx)
 	counted, err := Count(s.Currency, c.counted)
 	if err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	// The first one's lock: its status is copied, and must not change meanwhile.
 	if err := Lock(ctx, tx, first); err != nil {
-		return Report{}, notFound(err)
+		return DayReport{}, notFound(err)
 	}
 	row, err := q.GetSettlement(ctx, first)
 	if err != nil {
-		return Report{}, notFound(err)
+		return DayReport{}, notFound(err)
 	}
 	switch {
 	case Status(row.Status) == Open:
-		return Report{}, ErrNotClosed.New("Business day %s has no Z yet.", row.BusinessDay)
+		return DayReport{}, ErrNotClosed.New("Business day %s has no Z yet.", row.BusinessDay)
 	case row.CorrectsID != nil:
-		return Report{}, ErrNotFirst.New("This Z corrects another one: name that.").With("corrects_id", *row.CorrectsID)
+		return DayReport{}, ErrNotFirst.New("This Z corrects another one: name that.").With("corrects_id", *row.CorrectsID)
 	}
 	z, err := NextNumber(ctx, tx, s, "z")
 	if err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	by := c.by.Ref()
 	params := smarttabdb.CorrectSettlementParams{
@@ -292,26 +292,26 @@ func correct(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, fi
 	difference := counted - *row.ExpectedCash
 	params.Difference = &difference
 	if params.Counted, err = json.Marshal(nonNil(c.counted)); err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	if err := q.CorrectSettlement(ctx, params); err != nil {
-		return Report{}, err
+		return DayReport{}, err
 	}
 	return get(ctx, tx, params.ID)
 }
 
 // get reads one report; of an open day, as it stands.
-func get(ctx context.Context, tx pgx.Tx, settlement uuid.UUID) (Report, error) {
+func get(ctx context.Context, tx pgx.Tx, settlement uuid.UUID) (DayReport, error) {
 	q := smarttabdb.New(tx)
 	row, err := q.GetSettlement(ctx, settlement)
 	if err != nil {
-		return Report{}, notFound(err)
+		return DayReport{}, notFound(err)
 	}
 	return report(ctx, q, row)
 }
 
 // report is a Z as it was written, or an open day as it stands.
-func report(ctx context.Context, q *smarttabdb.Queries, row smarttabdb.GetSettlementRow) (Report, error) {
+func report(ctx context.Context, q *smarttabdb.Queries, row smarttabdb.GetSettlementRow) (DayReport, error) {
 	if Status(row.Status) != Open {
 		return reportOf(row)
 	}
@@ -321,12 +321,12 @@ func report(ctx context.Context, q *smarttabdb.Queries, row smarttabdb.GetSettle
 
 // Filter is what a list of reports is narrowed to.
 type Filter struct {
-	storeID, before *uuid.UUID
-	day, status     *string
-	limit           int32
+	StoreID, Before *uuid.UUID
+	Day, Status     *string
+	Limit           int32
 }
 
-func list(ctx context.Context, tx pgx.Tx, f Filter) ([]Report, error) {
+func list(ctx context.Context, tx pgx.Tx, f Filter) ([]DayReport, error) {
 	q := smarttabdb.New(tx)
 	rows, err := q.ListSettlements(ctx, smarttabdb.ListSettlementsParams{
 		StoreID: f.StoreID, BusinessDay: f.Day, Status: f.Status, Before: f.Before, MaxRows: f.Limit,
@@ -334,7 +334,7 @@ func list(ctx context.Context, tx pgx.Tx, f Filter) ([]Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	reports := make([]Report, 0, len(rows))
+	reports := make([]DayReport, 0, len(rows))
 	for _, row := range rows {
 		report, err := report(ctx, q, smarttabdb.GetSettlementRow(row))
 		if err != nil {
@@ -367,27 +367,27 @@ func nonNil(m map[string]int64) map[string]int64 {
 }
 
 // live is the report of an open day.
-func live(row smarttabdb.GetSettlementRow, figures Figures) Report {
+func live(row smarttabdb.GetSettlementRow, figures Figures) DayReport {
 	r := head(row)
 	r.Figures, r.ExpectedCash = figures, figures.Cash.Expected
 	return r
 }
 
 // reportOf is the report of a Z, as it was written.
-func reportOf(row smarttabdb.GetSettlementRow) (Report, error) {
+func reportOf(row smarttabdb.GetSettlementRow) (DayReport, error) {
 	r := head(row)
 	if err := json.Unmarshal(row.Figures, &r.Figures); err != nil {
-		return Report{}, fmt.Errorf("settlement %s: %w", row.ID, err)
+		return DayReport{}, fmt.Errorf("settlement %s: %w", row.ID, err)
 	}
 	if err := json.Unmarshal(row.Counted, &r.Counted); err != nil {
-		return Report{}, fmt.Errorf("settlement %s: %w", row.ID, err)
+		return DayReport{}, fmt.Errorf("settlement %s: %w", row.ID, err)
 	}
 	r.ExpectedCash, r.CountedCash, r.Difference = *row.ExpectedCash, row.CountedCash, row.Difference
 	return r, nil
 }
 
-func head(row smarttabdb.GetSettlementRow) Report {
-	r := Report{
+func head(row smarttabdb.GetSettlementRow) DayReport {
+	r := DayReport{
 		StoreID: row.StoreID, BusinessDay: row.BusinessDay, Status: Status(row.Status), Number: row.ZNumber, Currency: row.Currency,
 		Corrects: row.CorrectsID, Reason: row.CorrectionReason, OpenedAt: wire.At(row.OpenedAt), ClosedAt: wire.AtOrNil(row.ClosedAt), ClosedBy: row.ClosedBy,
 		Reconciled: wire.AtOrNil(row.ReconciledAt), Counted: map[string]int64{}, OpenDays: []string{},

@@ -18,8 +18,8 @@ type database = *pgxpool.Pool
 const statusCreated = 201
 
 // Current is the X report of a day ("" for the one that is booked to now).
-func (s *Service) Current(ctx context.Context, at store.Place, day string) (Report, error) {
-	var report Report
+func (s *Service) Current(ctx context.Context, at store.Place, day string) (DayReport, error) {
+	var report DayReport
 	err := postgres.InReadTx(ctx, s.DB, at.Scope(), "smarttab.settlement.current", func(ctx context.Context, tx pgx.Tx) error {
 		settings, err := store.Load(ctx, tx, at.StoreID)
 		if err == nil {
@@ -31,7 +31,7 @@ func (s *Service) Current(ctx context.Context, at store.Place, day string) (Repo
 }
 
 // Move books a cash movement.
-func (s *Service) Move(ctx context.Context, at store.Place, r idempotency.Request, m Movement) (idempotency.Answer, error) {
+func (s *Service) Move(ctx context.Context, at store.Place, r idempotency.Request, m CashMovement) (idempotency.Answer, error) {
 	return idempotency.Do(ctx, s.DB, at.Scope(), "smarttab.settlement.move", r,
 		func(ctx context.Context, tx pgx.Tx) (int, any, error) {
 			settings, err := store.Load(ctx, tx, at.StoreID)
@@ -78,8 +78,8 @@ func (s *Service) Correct(
 }
 
 // Get reads one report; problem.NotFound outside the scope.
-func (s *Service) Get(ctx context.Context, at store.Place, settlement uuid.UUID) (Report, error) {
-	var report Report
+func (s *Service) Get(ctx context.Context, at store.Place, settlement uuid.UUID) (DayReport, error) {
+	var report DayReport
 	err := postgres.InReadTx(ctx, s.DB, at.Scope(), "smarttab.settlement.get", func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		report, err = get(ctx, tx, settlement)
@@ -89,11 +89,11 @@ func (s *Service) Get(ctx context.Context, at store.Place, settlement uuid.UUID)
 }
 
 // List reads a page of reports, newest first.
-func (s *Service) List(ctx context.Context, at store.Place, f Filter) ([]Report, error) {
+func (s *Service) List(ctx context.Context, at store.Place, f Filter) ([]DayReport, error) {
 	if at.StoreID != uuid.Nil {
 		f.StoreID = &at.StoreID
 	}
-	var reports []Report
+	var reports []DayReport
 	err := postgres.InReadTx(ctx, s.DB, at.Scope(), "smarttab.settlement.list", func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		reports, err = list(ctx, tx, f)

@@ -38,3 +38,14 @@ SELECT id, merchant_id, store_id FROM smarttab.payment WHERE id = ANY(@ids::uuid
 
 -- name: PaymentTenantsByIntent :many
 SELECT intent_id::text AS intent_id, id, merchant_id, store_id FROM smarttab.payment WHERE intent_id = ANY(@intent_ids::text[]);
+
+-- name: LostPayments :many
+-- Payments that wait for something which no job may be doing any more: QR payments without an intent, with a cancel that was
+-- asked for, or long past their expiry; and cash and cards that the gateway has not heard of.
+SELECT id, merchant_id, store_id, method
+FROM smarttab.payment
+WHERE (status IN ('pending', 'processing') AND method = 'qr' AND created_at < @before
+       AND (intent_id IS NULL OR cancel_requested_at < @before OR expires_at < @before))
+   OR (method <> 'qr' AND reported_at IS NULL AND ended_at < @before)
+ORDER BY id
+LIMIT @max_rows;

@@ -26,3 +26,11 @@ WHERE id = @id AND version = @version;
 
 -- name: RefundTenants :many
 SELECT id, payment_id, merchant_id, store_id FROM smarttab.refund WHERE id = ANY(@ids::uuid[]);
+
+-- name: LostRefunds :many
+-- Refunds that the gateway has not heard of, and no job may be telling it any more.
+SELECT id, payment_id, merchant_id, store_id
+FROM smarttab.refund
+WHERE reported_at IS NULL AND status <> 'failed' AND created_at < @before
+ORDER BY id
+LIMIT @max_rows;
