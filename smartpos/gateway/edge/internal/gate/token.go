@@ -54,7 +54,9 @@ type refusal struct {
 	bare    bool // no token at all: the challenge names no error
 }
 
-func refuse(format string, args ...any) *refusal { return &refusal{message: fmt.Sprintf(format, args...)} }
+func refuse(format string, args ...any) *refusal {
+	return &refusal{message: fmt.Sprintf(format, args...)}
+}
 
 func token(conf *kong.JWT, keys Keys, now func() time.Time) Step {
 	return func(x *Exchange) bool {
