@@ -41,7 +41,8 @@ func Register(api huma.API, s *Service) {
 
 type input struct {
 	Provider string `path:"provider" pattern:"^[a-z_]{1,32}$" example:"paypay"`
-	RawBody  []byte `contentType:"application/json"`
+	Body     map[string]any
+	RawBody  []byte
 	header   http.Header
 	source   string
 }
