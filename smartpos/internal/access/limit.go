@@ -52,21 +52,26 @@ func NewLimiter(client *redis.Client, limit redis_rate.Limit, now clock.Clock) *
 }
 
 // Allow counts one request under the key.
-func (l *Limiter) Allow(ctx context.Context, key string) Decision {
+func (l *Limiter) Allow(ctx context.Context, key string) Decision { return l.ask(ctx, key, 1) }
+
+// Peek says whether a request under the key would be allowed, and counts none.
+func (l *Limiter) Peek(ctx context.Context, key string) Decision { return l.ask(ctx, key, 0) }
+
+func (l *Limiter) ask(ctx context.Context, key string, cost int) Decision {
 	if l.shared != nil {
 		patient, cancel := context.WithTimeout(ctx, redisPatience)
 		defer cancel()
-		r, err := l.shared.Allow(patient, key, l.limit)
+		r, err := l.shared.AllowN(patient, key, l.limit, cost)
 		if err == nil {
 			return Decision{
-				Allowed: r.Allowed > 0, Limit: l.limit.Burst, Remaining: r.Remaining,
+				Allowed: r.Allowed > 0 || cost == 0 && r.Remaining > 0, Limit: l.limit.Burst, Remaining: r.Remaining,
 				RetryAfter: max(r.RetryAfter, 0), Reset: r.ResetAfter,
 			}
 		}
 		l.byLocal.Add(ctx, 1)
 		slog.DebugContext(ctx, "access: Redis did not count, counting locally", "error", err)
 	}
-	return l.local.allow(key)
+	return l.local.allow(key, cost)
 }
 
 // localLimiter is GCRA in memory: a theoretical arrival time a key.
@@ -91,7 +96,7 @@ func newLocalLimiter(limit redis_rate.Limit, now clock.Clock) *localLimiter {
 	}
 }
 
-func (l *localLimiter) allow(key string) Decision {
+func (l *localLimiter) allow(key string, cost int) Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock()
@@ -104,7 +109,11 @@ func (l *localLimiter) allow(key string) Decision {
 	if early := next.Sub(now) - l.window; early > 0 {
 		return Decision{Limit: l.limit, RetryAfter: early, Reset: arrival.Sub(now)}
 	}
-	l.arrival[key] = next
+	if cost == 0 {
+		next = arrival
+	} else {
+		l.arrival[key] = next
+	}
 	return Decision{
 		Allowed: true, Limit: l.limit, Remaining: int((l.window - next.Sub(now)) / l.interval), Reset: next.Sub(now),
 	}

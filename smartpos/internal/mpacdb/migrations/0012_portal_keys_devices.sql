@@ -48,7 +48,7 @@ CREATE TABLE portal.terminals (
 CREATE INDEX terminals_by_tenant ON portal.terminals (psp_id, merchant_id, store_id, id);
 
 CREATE TABLE portal.activation_codes (
-    -- HMAC of the code under a key of its own: forty bits would not survive a plain hash.
+    -- argon2id of the code: its forty bits would not survive a quick hash.
     code_hash   bytea PRIMARY KEY,
     terminal_id uuid NOT NULL REFERENCES portal.terminals (id),
     created_at  timestamptz NOT NULL,
