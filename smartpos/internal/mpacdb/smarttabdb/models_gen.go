@@ -155,7 +155,7 @@ type SmarttabPayment struct {
 	FailureCode       *string
 	FailureMessage    *string
 	IntentID          *string
-	IntentVersion     int32
+	IntentVersion     int64
 	ExpiresAt         *time.Time
 	ActorKind         string
 	ActorRef          string
@@ -200,7 +200,7 @@ type SmarttabRefund struct {
 	ActorKind       string
 	ActorRef        string
 	GatewayRefundID *string
-	GatewayVersion  int32
+	GatewayVersion  int64
 	FailureCode     *string
 	FailureMessage  *string
 	TaxLines        json.RawMessage
