@@ -25,7 +25,6 @@ func (r *runner) seed(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
-		{"the sandbox's merchant", s.sandboxMerchant},
 		{"the PSP and its admin", s.psp},
 		{"the merchant", s.merchant},
 		{"the stores", s.stores},
@@ -249,12 +248,21 @@ func (s *seeder) synced(ctx context.Context) error {
 	})
 }
 
-// sandboxMerchant makes sure that the sandbox knows the contract the stores use. The first merchant, which the test partner
-// uses, it has from its environment: what is tried out there never shows in the stores' books.
-func (s *seeder) sandboxMerchant(ctx context.Context) error {
-	pay := s.p.ShopPayPay
-	return (api.Client{Base: local.URL(s.ports.SandboxConsole)}).Post(ctx, "/api/paypay/merchants", "", map[string]any{
-		"merchant_id": pay.MerchantID, "brand": "Hikari Foods", "api_key": pay.APIKey, "api_secret": pay.APISecret,
-		"webhook_url": local.URL(s.ports.PGW) + "/v1/providers/paypay/webhooks",
+// sandboxMerchant makes sure that the sandbox knows the contract the stores use, and where its webhooks go now. The first merchant,
+// which the test partner uses, it has from its environment: what is tried out there never shows in the stores' books.
+func (r *runner) sandboxMerchant(ctx context.Context) error {
+	console := api.Client{Base: local.URL(r.ports.SandboxConsole)}
+	pay, webhooks := r.p.ShopPayPay, local.URL(r.ports.PGW)+paypayWebhooks
+	err := console.Post(ctx, "/api/paypay/merchants", "", map[string]any{
+		"merchant_id": pay.MerchantID, "brand": "Hikari Foods", "api_key": pay.APIKey, "api_secret": pay.APISecret, "webhook_url": webhooks,
 	}, nil)
+	if api.Status(err) == http.StatusConflict {
+		err = console.Do(ctx, api.Request{
+			Method: http.MethodPatch, Path: "/api/paypay/merchants/" + pay.MerchantID, Body: map[string]any{"webhook_url": webhooks},
+		}, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
 }

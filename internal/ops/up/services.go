@@ -175,6 +175,9 @@ func (r *runner) svcSmarttab(ctx context.Context) error {
 	return r.run(ctx, r.serviceChild("svc-smarttab", local.URL(r.ports.Smarttab)+"/ready", env...), r.ports.Smarttab)
 }
 
+// paypayWebhooks is where pgw-backend takes PayPay's notifications.
+const paypayWebhooks = "/v1/providers/paypay/webhooks"
+
 func (r *runner) sandbox(ctx context.Context) error {
 	return r.run(ctx, r.serviceChild("sandbox", local.URL(r.ports.SandboxConsole)+"/ready",
 		"LISTEN_ADDR="+local.Address(r.ports.SandboxConsole),
@@ -182,7 +185,7 @@ func (r *runner) sandbox(ctx context.Context) error {
 		"SANDBOX_DATA_DIR="+r.o.Dir.Path("sandbox"), "SANDBOX_SETTLEMENT_DIR="+r.o.Dir.Path("settlement"),
 		"SANDBOX_PAYPAY_API_KEY="+r.p.PayPay.APIKey, "SANDBOX_PAYPAY_API_SECRET="+r.p.PayPay.APISecret,
 		"SANDBOX_PAYPAY_MERCHANT_ID="+r.p.PayPay.MerchantID,
-		"SANDBOX_WEBHOOK_URL="+local.URL(r.ports.PGW)+"/v1/providers/paypay/webhooks",
+		"SANDBOX_WEBHOOK_URL="+local.URL(r.ports.PGW)+paypayWebhooks,
 	), r.ports.SandboxConsole)
 }
 

@@ -197,7 +197,8 @@ func (r *runner) start(ctx context.Context) error {
 		{"svc-portal", []string{"database mpacdb", "partners", "redis"}, r.svcPortal},
 		{"svc-smarttab", []string{"database mpacdb", "partners", "redis"}, r.svcSmarttab},
 		{"edge", []string{"svc-portal", "redis"}, r.edge},
-		{"first data", []string{"edge", "pgw-backend", "svc-smarttab", "sandbox"}, r.seed},
+		{"sandbox's merchant", []string{"sandbox"}, r.sandboxMerchant},
+		{"first data", []string{"edge", "pgw-backend", "svc-smarttab", "sandbox's merchant"}, r.seed},
 	})
 }
 
