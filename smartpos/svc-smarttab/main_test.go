@@ -83,9 +83,14 @@ func (b *bundle) tenant(code string) tenant {
 	return n
 }
 
-// in is the principal moved to another store of its merchant.
+// in is somebody like p in another store of its merchant.
 func in(p access.Principal, store uuid.UUID) access.Principal {
 	p.StoreID = store
+	if p.Kind == access.KindDevice {
+		p.DeviceID, p.Subject = uuid.New(), "terminal-"+store.String()
+	} else {
+		p.UserID = uuid.New()
+	}
 	return p
 }
 
@@ -186,4 +191,13 @@ func number(t testing.TB, o object, name string) int64 {
 		t.Fatalf("%s is %v, not a number", name, o[name])
 	}
 	return int64(n)
+}
+
+// text is a value as JSON.
+func text(v any) string {
+	content, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(content)
 }
