@@ -84,6 +84,205 @@ func (q *Queries) AuditHeads(ctx context.Context) ([]PgwReconAuditHead, error) {
 	return items, nil
 }
 
+const beginReconRun = `-- name: BeginReconRun :one
+INSERT INTO pgw.recon_runs AS r (id, partner_id, mode, provider, contract_id, day, status, stage, tries, started_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'running', 'fetch', 1, $7, $7)
+ON CONFLICT (id) DO UPDATE SET status = 'running', stage = 'fetch', error = NULL, tries = r.tries + 1, started_at = $7, updated_at = $7,
+    finished_at = NULL
+RETURNING id, partner_id, mode, provider, contract_id, day, status, version, writing, stage, error, tries, started_at, updated_at, finished_at
+`
+
+type BeginReconRunParams struct {
+	ID         string
+	PartnerID  string
+	Mode       string
+	Provider   string
+	ContractID string
+	Day        pgtype.Date
+	Now        time.Time
+}
+
+func (q *Queries) BeginReconRun(ctx context.Context, arg BeginReconRunParams) (PgwReconRun, error) {
+	row := q.db.QueryRow(ctx, beginReconRun,
+		arg.ID,
+		arg.PartnerID,
+		arg.Mode,
+		arg.Provider,
+		arg.ContractID,
+		arg.Day,
+		arg.Now,
+	)
+	var i PgwReconRun
+	err := row.Scan(
+		&i.ID,
+		&i.PartnerID,
+		&i.Mode,
+		&i.Provider,
+		&i.ContractID,
+		&i.Day,
+		&i.Status,
+		&i.Version,
+		&i.Writing,
+		&i.Stage,
+		&i.Error,
+		&i.Tries,
+		&i.StartedAt,
+		&i.UpdatedAt,
+		&i.FinishedAt,
+	)
+	return i, err
+}
+
+const beginReconVersion = `-- name: BeginReconVersion :exec
+UPDATE pgw.recon_runs SET writing = version + 1, stage = 'post', updated_at = $1 WHERE id = $2
+`
+
+type BeginReconVersionParams struct {
+	Now time.Time
+	ID  string
+}
+
+func (q *Queries) BeginReconVersion(ctx context.Context, arg BeginReconVersionParams) error {
+	_, err := q.db.Exec(ctx, beginReconVersion, arg.Now, arg.ID)
+	return err
+}
+
+const countOpenExceptions = `-- name: CountOpenExceptions :one
+SELECT count(*) FROM pgw.recon_exceptions
+WHERE partner_id = $1 AND mode = $2 AND provider = $3 AND contract_id = $4 AND status = 'open'
+`
+
+type CountOpenExceptionsParams struct {
+	PartnerID  string
+	Mode       string
+	Provider   string
+	ContractID string
+}
+
+func (q *Queries) CountOpenExceptions(ctx context.Context, arg CountOpenExceptionsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countOpenExceptions,
+		arg.PartnerID,
+		arg.Mode,
+		arg.Provider,
+		arg.ContractID,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const endReconRun = `-- name: EndReconRun :exec
+UPDATE pgw.recon_runs SET status = $1, version = $2, writing = NULL, stage = 'done', updated_at = $3, finished_at = $3 WHERE id = $4
+`
+
+type EndReconRunParams struct {
+	Status  string
+	Version int32
+	Now     time.Time
+	ID      string
+}
+
+func (q *Queries) EndReconRun(ctx context.Context, arg EndReconRunParams) error {
+	_, err := q.db.Exec(ctx, endReconRun,
+		arg.Status,
+		arg.Version,
+		arg.Now,
+		arg.ID,
+	)
+	return err
+}
+
+const failReconRun = `-- name: FailReconRun :exec
+UPDATE pgw.recon_runs SET status = 'failed', error = $1, updated_at = $2, finished_at = $2 WHERE id = $3
+`
+
+type FailReconRunParams struct {
+	Error *string
+	Now   time.Time
+	ID    string
+}
+
+func (q *Queries) FailReconRun(ctx context.Context, arg FailReconRunParams) error {
+	_, err := q.db.Exec(ctx, failReconRun, arg.Error, arg.Now, arg.ID)
+	return err
+}
+
+const keepReconFile = `-- name: KeepReconFile :one
+WITH made AS (
+    INSERT INTO pgw.recon_files (run_id, sha256, partner_id, mode, version, name, bytes, location, received_at, received_by)
+    SELECT $1::text, $2::text, $3::text, $4::text, coalesce(max(f.version), 0) + 1, $5::text, $6::bigint,
+        $7::text, $8::timestamptz, $9::text
+    FROM pgw.recon_files f WHERE f.run_id = $1::text
+    ON CONFLICT (run_id, sha256) DO NOTHING
+    RETURNING version
+)
+SELECT version, true AS made FROM made
+UNION ALL
+SELECT version, false FROM pgw.recon_files WHERE run_id = $1::text AND sha256 = $2::text AND NOT EXISTS (SELECT FROM made)
+LIMIT 1
+`
+
+type KeepReconFileParams struct {
+	RunID      string
+	Sha256     string
+	PartnerID  string
+	Mode       string
+	Name       string
+	Bytes      int64
+	Location   string
+	ReceivedAt time.Time
+	ReceivedBy string
+}
+
+type KeepReconFileRow struct {
+	Version int32
+	Made    bool
+}
+
+// The file's row, made when its content is new for the run.
+func (q *Queries) KeepReconFile(ctx context.Context, arg KeepReconFileParams) (KeepReconFileRow, error) {
+	row := q.db.QueryRow(ctx, keepReconFile,
+		arg.RunID,
+		arg.Sha256,
+		arg.PartnerID,
+		arg.Mode,
+		arg.Name,
+		arg.Bytes,
+		arg.Location,
+		arg.ReceivedAt,
+		arg.ReceivedBy,
+	)
+	var i KeepReconFileRow
+	err := row.Scan(&i.Version, &i.Made)
+	return i, err
+}
+
+const lastReconResult = `-- name: LastReconResult :one
+SELECT t.open_after FROM pgw.recon_results t JOIN pgw.recon_runs r ON r.id = t.run_id
+WHERE r.partner_id = $1 AND r.mode = $2 AND r.provider = $3 AND r.contract_id = $4
+ORDER BY t.completion DESC LIMIT 1
+`
+
+type LastReconResultParams struct {
+	PartnerID  string
+	Mode       string
+	Provider   string
+	ContractID string
+}
+
+// Of the contract, whatever day.
+func (q *Queries) LastReconResult(ctx context.Context, arg LastReconResultParams) (int64, error) {
+	row := q.db.QueryRow(ctx, lastReconResult,
+		arg.PartnerID,
+		arg.Mode,
+		arg.Provider,
+		arg.ContractID,
+	)
+	var open_after int64
+	err := row.Scan(&open_after)
+	return open_after, err
+}
+
 const listAudit = `-- name: ListAudit :many
 SELECT partner_id, mode, number, at, actor_id, actor_name, actor_role, action, subject, detail, previous, hash FROM pgw.recon_audit WHERE partner_id = $1 AND mode = $2 AND number > $3 ORDER BY number LIMIT $4::int
 `
@@ -361,6 +560,48 @@ func (q *Queries) LockAuditHead(ctx context.Context, arg LockAuditHeadParams) (P
 	return i, err
 }
 
+const reconActiveContracts = `-- name: ReconActiveContracts :many
+SELECT DISTINCT c.provider, c.contract_id FROM pgw.provider_configs c
+WHERE ($1::text = '' OR c.provider = $1)
+  AND (EXISTS (SELECT FROM pgw.payment_attempts a WHERE a.provider = c.provider AND a.contract_id = c.contract_id
+           AND a.provider_accepted_at >= $2 AND a.provider_accepted_at < $3 AND a.captured_amount > 0)
+    OR EXISTS (SELECT FROM pgw.refunds r WHERE r.provider = c.provider AND r.contract_id = c.contract_id
+           AND r.provider_accepted_at >= $2 AND r.provider_accepted_at < $3 AND r.status = 'succeeded'))
+ORDER BY 1, 2
+`
+
+type ReconActiveContractsParams struct {
+	Provider string
+	FromAt   *time.Time
+	UntilAt  *time.Time
+}
+
+type ReconActiveContractsRow struct {
+	Provider   string
+	ContractID string
+}
+
+// Contracts that took or gave money in the window: each of them needs a file.
+func (q *Queries) ReconActiveContracts(ctx context.Context, arg ReconActiveContractsParams) ([]ReconActiveContractsRow, error) {
+	rows, err := q.db.Query(ctx, reconActiveContracts, arg.Provider, arg.FromAt, arg.UntilAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReconActiveContractsRow{}
+	for rows.Next() {
+		var i ReconActiveContractsRow
+		if err := rows.Scan(&i.Provider, &i.ContractID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reconException = `-- name: ReconException :one
 SELECT id, partner_id, mode, provider, contract_id, item, kind, status, entry, gateway_id, payment_intent_id, gateway_status, gateway_amount, gateway_currency, gateway_accepted_at, provider_payment_id, reference, provider_store_id, provider_outcome, provider_amount, provider_currency, line_day, line_number, line_accepted_at, reason, at_stake, occurred_at, opened_day, opened_run_id, cleared_day, cleared_run_id, cleared_by, created_at, updated_at FROM pgw.recon_exceptions WHERE id = $1
 `
@@ -487,6 +728,45 @@ func (q *Queries) ReconFindings(ctx context.Context, arg ReconFindingsParams) ([
 	return items, nil
 }
 
+const reconHolders = `-- name: ReconHolders :many
+SELECT c.partner_id, c.mode FROM pgw.provider_configs c WHERE c.provider = $1 AND c.contract_id = $2
+UNION
+SELECT r.partner_id, r.mode FROM pgw.recon_runs r WHERE r.provider = $1 AND r.contract_id = $2
+ORDER BY 1, 2
+`
+
+type ReconHoldersParams struct {
+	Provider   string
+	ContractID string
+}
+
+type ReconHoldersRow struct {
+	PartnerID string
+	Mode      string
+}
+
+// Who has the contract with the provider, by configuration or by earlier runs. The first partner is asked about lines that nobody
+// knows.
+func (q *Queries) ReconHolders(ctx context.Context, arg ReconHoldersParams) ([]ReconHoldersRow, error) {
+	rows, err := q.db.Query(ctx, reconHolders, arg.Provider, arg.ContractID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReconHoldersRow{}
+	for rows.Next() {
+		var i ReconHoldersRow
+		if err := rows.Scan(&i.PartnerID, &i.Mode); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reconResult = `-- name: ReconResult :one
 SELECT run_id, version, partner_id, mode, file_sha256, completion, open_after, figures, completed_at FROM pgw.recon_results WHERE run_id = $1 AND version = $2
 `
@@ -538,4 +818,61 @@ func (q *Queries) ReconRun(ctx context.Context, id string) (PgwReconRun, error) 
 		&i.FinishedAt,
 	)
 	return i, err
+}
+
+const reconRunStage = `-- name: ReconRunStage :exec
+UPDATE pgw.recon_runs SET stage = $1, updated_at = $2 WHERE id = $3
+`
+
+type ReconRunStageParams struct {
+	Stage string
+	Now   time.Time
+	ID    string
+}
+
+func (q *Queries) ReconRunStage(ctx context.Context, arg ReconRunStageParams) error {
+	_, err := q.db.Exec(ctx, reconRunStage, arg.Stage, arg.Now, arg.ID)
+	return err
+}
+
+const reconTryLock = `-- name: ReconTryLock :one
+SELECT pg_try_advisory_lock(hashtextextended('pgw.recon:' || $1::text, 0)) AS locked
+`
+
+// Of the session, not of the transaction: it is held until the connection ends.
+func (q *Queries) ReconTryLock(ctx context.Context, scope string) (bool, error) {
+	row := q.db.QueryRow(ctx, reconTryLock, scope)
+	var locked bool
+	err := row.Scan(&locked)
+	return locked, err
+}
+
+const writeReconResult = `-- name: WriteReconResult :exec
+INSERT INTO pgw.recon_results (run_id, version, partner_id, mode, file_sha256, open_after, figures, completed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+`
+
+type WriteReconResultParams struct {
+	RunID       string
+	Version     int32
+	PartnerID   string
+	Mode        string
+	FileSha256  string
+	OpenAfter   int64
+	Figures     []byte
+	CompletedAt time.Time
+}
+
+func (q *Queries) WriteReconResult(ctx context.Context, arg WriteReconResultParams) error {
+	_, err := q.db.Exec(ctx, writeReconResult,
+		arg.RunID,
+		arg.Version,
+		arg.PartnerID,
+		arg.Mode,
+		arg.FileSha256,
+		arg.OpenAfter,
+		arg.Figures,
+		arg.CompletedAt,
+	)
+	return err
 }

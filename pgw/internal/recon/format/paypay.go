@@ -49,3 +49,13 @@ var PayPay = &Format{
 
 // All are the formats the matcher reads.
 var All = []*Format{PayPay}
+
+// Of is the format of a provider's transactions.
+func Of(provider string) (*Format, bool) {
+	for _, f := range All {
+		if f.Provider == provider {
+			return f, true
+		}
+	}
+	return nil, false
+}
