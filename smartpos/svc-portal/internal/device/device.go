@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
-	"net/http"
 	"strings"
 	"time"
 
@@ -22,13 +21,13 @@ import (
 
 // What can be wrong with a terminal's way in.
 var (
-	SerialTaken    = problem.Define("serial_number_taken", http.StatusConflict, "There is a terminal of this serial number already")
-	WrongState     = problem.Define("wrong_terminal_state", http.StatusConflict, "The terminal's state does not allow it")
-	InvalidCode    = problem.Define("invalid_activation_code", http.StatusUnauthorized, "The activation code is not valid")
-	InvalidClient  = problem.Define("invalid_client", http.StatusUnauthorized, "The client assertion is not valid")
-	DeviceInactive = problem.Define("device_not_active", http.StatusForbidden, "The terminal is not active")
-	GrantType      = problem.Define("unsupported_grant_type", http.StatusBadRequest, "The grant type is not supported")
-	InvalidRequest = problem.Define("invalid_request", http.StatusBadRequest, "The token request lacks something")
+	SerialTaken    = problem.Define("serial_number_taken", 409, "There is a terminal of this serial number already")
+	WrongState     = problem.Define("wrong_terminal_state", 409, "The terminal's state does not allow it")
+	InvalidCode    = problem.Define("invalid_activation_code", 401, "The activation code is not valid")
+	InvalidClient  = problem.Define("invalid_client", 401, "The client assertion is not valid")
+	DeviceInactive = problem.Define("device_not_active", 403, "The terminal is not active")
+	GrantType      = problem.Define("unsupported_grant_type", 400, "The grant type is not supported")
+	InvalidRequest = problem.Define("invalid_request", 400, "The token request lacks something")
 )
 
 // States of a terminal as an asset.

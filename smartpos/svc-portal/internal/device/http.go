@@ -18,10 +18,10 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/signing"
 )
 
-const (
-	prefix    = "/api/v1"
-	tokenPath = prefix + "/auth/device/token"
-)
+const prefix = "/api/v1"
+
+// TokenPath is where the token endpoint is served.
+const TokenPath = prefix + "/auth/device/token"
 
 func operation(rule access.Rule, id, method, path, tag, summary string) huma.Operation {
 	return rule.On(huma.Operation{OperationID: id, Method: method, Path: prefix + path, Summary: summary, Tags: []string{tag}})
@@ -266,7 +266,7 @@ func registerToken(api huma.API, s *Service) {
 		out.Body.AccessToken, out.Body.TokenType, out.Body.ExpiresIn = token, "Bearer", int(signing.DeviceTokenLife.Seconds())
 		return &out, nil
 	})
-	describeForm(api.OpenAPI().Paths[tokenPath].Post)
+	describeForm(api.OpenAPI().Paths[TokenPath].Post)
 }
 
 // describeForm writes the form's members into the document: huma knows a form as bytes.

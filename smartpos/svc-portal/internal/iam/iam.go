@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"net/http"
 	"strings"
 	"time"
 
@@ -19,14 +18,14 @@ import (
 
 // What can be wrong with a sign-in. None of them tells whether there is such an account.
 var (
-	InvalidCredentials = problem.Define("invalid_credentials", http.StatusUnauthorized, "The sign-in is not right")
-	LoginLocked        = problem.Define("login_locked", http.StatusTooManyRequests, "Too many failed sign-ins")
-	InvalidMFAToken    = problem.Define("invalid_mfa_token", http.StatusUnauthorized, "The sign-in has to begin again")
-	InvalidCode        = problem.Define("invalid_code", http.StatusUnauthorized, "The code is not right")
-	AlreadyEnrolled    = problem.Define("already_enrolled", http.StatusConflict, "There is a second factor already")
-	InvalidRefresh     = problem.Define("invalid_refresh_token", http.StatusUnauthorized, "The refresh token is not valid")
-	RefreshReused      = problem.Define("refresh_token_reused", http.StatusUnauthorized, "The refresh token was used before; the session has been ended")
-	EmailTaken         = problem.Define("email_taken", http.StatusConflict, "The e-mail address is in use already")
+	InvalidCredentials = problem.Define("invalid_credentials", 401, "The sign-in is not right")
+	LoginLocked        = problem.Define("login_locked", 429, "Too many failed sign-ins")
+	InvalidMFAToken    = problem.Define("invalid_mfa_token", 401, "The sign-in has to begin again")
+	InvalidCode        = problem.Define("invalid_code", 401, "The code is not right")
+	AlreadyEnrolled    = problem.Define("already_enrolled", 409, "There is a second factor already")
+	InvalidRefresh     = problem.Define("invalid_refresh_token", 401, "The refresh token is not valid")
+	RefreshReused      = problem.Define("refresh_token_reused", 401, "The refresh token was used before; the session has been ended")
+	EmailTaken         = problem.Define("email_taken", 409, "The e-mail address is in use already")
 )
 
 // Lives of what a sign-in hands out.

@@ -1,6 +1,11 @@
 package sync
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 )
@@ -22,3 +27,63 @@ const maxAttempts = 32_000
 
 // InsertOpts of the job.
 func (Args) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: maxAttempts} }
+
+// Worker sends what waits in the outbox.
+type Worker struct {
+	river.WorkerDefaults[Args]
+	Outbox *Outbox
+	Sender *Sender
+}
+
+const (
+	// leaseFor is how long a task may be the one that sends a merchant's changes without saying so again; a task that dies keeps
+	// them waiting no longer.
+	leaseFor = 45 * time.Second
+	// turnWait is how soon a job asks again whose turn another has.
+	turnWait = time.Second
+)
+
+// NextRetry backs off like the outbox itself.
+func (w *Worker) NextRetry(job *river.Job[Args]) time.Time {
+	return time.Now().Add(Backoff(job.Attempt))
+}
+
+// Work sends the merchant's changes in their order until the job's own is done. One that fails stops those behind it.
+func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
+	turn, err := w.Outbox.takeTurn(ctx, job.Args)
+	if err != nil {
+		return err
+	}
+	if turn == nil {
+		return river.JobSnooze(turnWait)
+	}
+	defer turn.end(context.WithoutCancel(ctx))
+	for {
+		item, wait, err := turn.next(ctx)
+		switch {
+		case err != nil:
+			return err
+		case item == nil:
+			return nil
+		case wait > 0 && !job.Args.Now && item.ID != job.Args.OutboxID:
+			// What stands before this one has just failed and has a job of its own.
+			return river.JobSnooze(wait)
+		}
+		if err := w.send(ctx, turn, item); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Worker) send(ctx context.Context, turn *turn, item *Item) error {
+	message, err := turn.message(ctx, item)
+	if err == nil {
+		err = w.Sender.Send(ctx, message)
+	}
+	if err == nil {
+		return turn.done(ctx, item, message.Version)
+	}
+	slog.WarnContext(ctx, "sync: the payment gateway has not taken a change",
+		"outbox_id", item.ID, "entity", item.Entity, "entity_id", item.EntityID, "attempts", item.Attempts+1, "error", err)
+	return errors.Join(err, turn.failed(context.WithoutCancel(ctx), item, err))
+}

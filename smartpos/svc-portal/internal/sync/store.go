@@ -14,15 +14,17 @@ import (
 	"github.com/mpac-cloud/mpac/platform/jobs"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/portaldb"
 	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 )
 
 // Outbox is where changes wait for the gateway.
 type Outbox struct {
-	DB    *pgxpool.Pool
-	Jobs  *jobs.Client
-	Clock clock.Clock
+	DB     *pgxpool.Pool
+	Jobs   *jobs.Client
+	Clock  clock.Clock
+	Sealer *sealed.Sealer
 }
 
 // Add notes the change and asks for its sending, in the transaction of the change.
