@@ -2,33 +2,25 @@ package payment
 
 import (
 	"fmt"
-	"time"
+
+	"github.com/mpac-cloud/mpac/pgw/client"
 )
 
 // Intent is what the gateway says of a PaymentIntent: a snapshot as of its Version, in an answer or an event.
-type Intent struct {
-	ID                 string     `json:"id"`
-	Status             string     `json:"status"`
-	Version            int64      `json:"version"`
-	Amount             int64      `json:"amount"`
-	Currency           string     `json:"currency"`
-	MerchantRefID      string     `json:"merchant_ref_id"`
-	ExpiresAt          *time.Time `json:"expires_at"`
-	SucceededAt        *time.Time `json:"succeeded_at"`
-	Failure            *Failure   `json:"failure"`
-	CancellationReason *string    `json:"cancellation_reason"`
-	PaymentToken       string     `json:"payment_token"` // only where it is made
-}
+type Intent = client.PaymentIntent
+
+// GatewayRefund is what the gateway says of a refund.
+type GatewayRefund = client.Refund
 
 // The gateway's states of an intent (pgw.md), and what each means here.
 var intentMeans = map[string]Status{
-	"requires_payment_method": Pending,
-	"requires_action":         Processing,
-	"processing":              Processing,
-	"requires_capture":        Processing,
-	"succeeded":               Completed,
-	"failed":                  Failed,
-	"cancelled":               Cancelled,
+	client.RequiresPaymentMethod: Pending,
+	client.RequiresAction:        Processing,
+	client.Processing:            Processing,
+	client.RequiresCapture:       Processing,
+	client.Succeeded:             Completed,
+	client.Failed:                Failed,
+	client.Cancelled:             Cancelled,
 }
 
 // ContradictionError is a snapshot that cannot be true of the payment: it is nobody's to guess which of the two is right.
@@ -70,24 +62,12 @@ func (p *Payment) follow(in Intent, trusted bool) (next Status, moved bool, err 
 }
 
 // why is the reason that goes with a payment that failed or was cancelled.
-func (in Intent) why() *Failure {
+func why(in Intent) *Failure {
 	switch {
 	case in.Failure != nil && in.Failure.Code != "":
-		return in.Failure
-	case in.CancellationReason != nil && *in.CancellationReason != "":
-		return &Failure{Code: *in.CancellationReason, Message: "The payment was cancelled."}
+		return &Failure{Code: in.Failure.Code, Message: in.Failure.Message}
+	case in.CancellationReason != "":
+		return &Failure{Code: in.CancellationReason, Message: "The payment was cancelled."}
 	}
 	return nil
-}
-
-// GatewayRefund is what the gateway says of a refund.
-type GatewayRefund struct {
-	ID                  string   `json:"id"`
-	PaymentIntentID     string   `json:"payment_intent_id"`
-	Status              string   `json:"status"`
-	Version             int64    `json:"version"`
-	Amount              int64    `json:"amount"`
-	Currency            string   `json:"currency"`
-	MerchantRefundRefID string   `json:"merchant_refund_ref_id"`
-	Failure             *Failure `json:"failure"`
 }

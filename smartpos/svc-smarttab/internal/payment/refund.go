@@ -118,3 +118,11 @@ func (r *Refund) follow(in GatewayRefund) (next RefundStatus, moved bool, err er
 	}
 	return next, true, nil
 }
+
+// failureOf is why the gateway's refund failed; nil when it has not said.
+func failureOf(in GatewayRefund) *Failure {
+	if in.Failure == nil {
+		return nil
+	}
+	return &Failure{Code: in.Failure.Code, Message: in.Failure.Message}
+}

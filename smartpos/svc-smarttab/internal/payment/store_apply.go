@@ -15,17 +15,19 @@ import (
 // gateway is who brings news about payments.
 var gateway = actor.Platform("pgw")
 
-// Apply brings a payment to what the gateway said of its intent just now, in a transaction of its own together with also (nil
-// for nothing). A ContradictionError means that the snapshot cannot be true of the payment; nothing is changed then.
-func (s *Service) Apply(ctx context.Context, ref Ref, in Intent, also func(context.Context, pgx.Tx) error) error {
+// Apply brings a payment to what the gateway said of its intent just now, in a transaction of its own. A ContradictionError
+// means that the snapshot cannot be true of the payment; nothing is changed then.
+func (s *Service) Apply(ctx context.Context, ref Ref, in Intent) error {
 	return postgres.InTx(ctx, s.DB, ref.Scope(), "smarttab.payment.apply", func(ctx context.Context, tx pgx.Tx) error {
-		if err := s.ApplyIntent(ctx, tx, ref.PaymentID, in, false); err != nil {
-			return err
-		}
-		if also != nil {
-			return also(ctx, tx)
-		}
-		return nil
+		return s.ApplyIntent(ctx, tx, ref.PaymentID, in, false)
+	})
+}
+
+// Catch brings a payment to its intent's present state whatever the versions say: after events have been lost, or the gateway
+// was restored.
+func (s *Service) Catch(ctx context.Context, ref Ref, in Intent) error {
+	return postgres.InTx(ctx, s.DB, ref.Scope(), "smarttab.payment.catch", func(ctx context.Context, tx pgx.Tx) error {
+		return s.ApplyIntent(ctx, tx, ref.PaymentID, in, true)
 	})
 }
 
@@ -55,8 +57,8 @@ func (s *Service) ApplyIntent(ctx context.Context, tx pgx.Tx, payment uuid.UUID,
 	}
 	p.IntentID, p.UpdatedAt = in.ID, now
 	p.IntentVersion = max(p.IntentVersion, in.Version)
-	if in.ExpiresAt != nil && p.Method == QR {
-		p.ExpiresAt = in.ExpiresAt
+	if !in.ExpiresAt.IsZero() && p.Method == QR {
+		p.ExpiresAt = &in.ExpiresAt
 	}
 	return save(ctx, tx, &p)
 }
@@ -71,7 +73,7 @@ func (s *Service) moveBy(ctx context.Context, tx pgx.Tx, p *Payment, next Status
 		}
 		return complete(ctx, tx, p, gateway, occurred, now)
 	case Failed, Cancelled:
-		return giveUp(ctx, tx, p, next, in.why(), gateway, now)
+		return giveUp(ctx, tx, p, next, why(in), gateway, now)
 	default:
 		return p.move(next, now)
 	}
@@ -140,7 +142,7 @@ func (s *Service) ApplyRefund(ctx context.Context, tx pgx.Tx, refund uuid.UUID, 
 		r.ReportedAt = &now
 	}
 	if moved {
-		if err := s.moveRefund(ctx, tx, &p, &r, next, in.Failure, now); err != nil {
+		if err := s.moveRefund(ctx, tx, &p, &r, next, failureOf(in), now); err != nil {
 			return err
 		}
 	}

@@ -184,7 +184,7 @@ func (s *Service) open(ctx context.Context, p *Payment, first bool) string {
 		slog.WarnContext(ctx, "payment: the gateway has not answered", "payment_id", p.ID, "error", err)
 		return ""
 	}
-	if err := s.Apply(ctx, p.ref(), in, nil); err != nil {
+	if err := s.Apply(ctx, p.ref(), in); err != nil {
 		slog.WarnContext(ctx, "payment: intent not kept", "payment_id", p.ID, "error", err)
 		return ""
 	}

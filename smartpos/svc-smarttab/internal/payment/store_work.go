@@ -61,7 +61,7 @@ func (s *Service) chase(ctx context.Context, ref Ref) (bool, time.Duration, erro
 	if err != nil {
 		return false, age, err
 	}
-	return true, age, s.Apply(ctx, ref, in, nil)
+	return true, age, s.Apply(ctx, ref, in)
 }
 
 // latest asks for the intent's state; when a cancel is due, by cancelling it.
@@ -91,7 +91,7 @@ func (s *Service) findIntent(ctx context.Context, p *Payment, age time.Duration)
 	if err != nil {
 		return false, err
 	}
-	if err := s.Apply(ctx, p.ref(), in, nil); err != nil {
+	if err := s.Apply(ctx, p.ref(), in); err != nil {
 		return false, err
 	}
 	return false, s.reread(ctx, p)
