@@ -4,7 +4,6 @@ package up
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -186,7 +185,11 @@ func (r *runner) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return runTasks(ctx, []task{
+	return runTasks(ctx, r.tasks())
+}
+
+func (r *runner) tasks() []task {
+	return []task{
 		{"postgres", nil, r.postgres},
 		{"redis", nil, r.redis},
 		{"sandbox", nil, r.sandbox},
@@ -199,9 +202,10 @@ func (r *runner) start(ctx context.Context) error {
 		{"edge", []string{"svc-portal", "redis"}, r.edge},
 		{"sandbox's merchant", []string{"sandbox"}, r.sandboxMerchant},
 		{"first data", []string{"edge", "pgw-backend", "svc-smarttab", "sandbox's merchant"}, r.seed},
-	})
+	}
 }
 
+// runTasks returns the first failure, or nil when all is done.
 func runTasks(ctx context.Context, tasks []task) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -209,9 +213,8 @@ func runTasks(ctx context.Context, tasks []task) error {
 	for _, t := range tasks {
 		done[t.name] = make(chan struct{})
 	}
-	errs := make([]error, len(tasks))
 	var wg sync.WaitGroup
-	for i, t := range tasks {
+	for _, t := range tasks {
 		wg.Go(func() {
 			for _, before := range t.after {
 				select {
@@ -221,20 +224,14 @@ func runTasks(ctx context.Context, tasks []task) error {
 				}
 			}
 			if err := t.do(ctx); err != nil {
-				errs[i] = err
-				cancel(errors.New("another part failed"))
+				cancel(err) // the first stays the cause: the others follow from it
 				return
 			}
 			close(done[t.name])
 		})
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil && !errors.Is(err, context.Canceled) {
-			return err // the first cause; the others follow from it
-		}
-	}
-	return errors.Join(errs...)
+	return context.Cause(ctx)
 }
 
 // run starts a process, waits until it is ready and says so.
