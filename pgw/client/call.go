@@ -118,6 +118,8 @@ func (c *Client) request(ctx context.Context, k call, body []byte) (*http.Reques
 	if err != nil {
 		return nil, err
 	}
+	// net/http would send a body again by itself, under the old signature; each try is to be signed anew.
+	r.GetBody = nil
 	r.Header.Set("Accept", "application/json")
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
