@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/httpserver"
+	"github.com/mpac-cloud/mpac/platform/httpserver/openapitest"
 	"github.com/mpac-cloud/mpac/smartpos/internal/access"
 	"github.com/mpac-cloud/mpac/smartpos/internal/access/accesstest"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
@@ -140,6 +142,7 @@ func (b *bundle) send(c call) answer {
 	}
 	w := httptest.NewRecorder()
 	b.app.server.Engine.ServeHTTP(w, r)
+	contract(b.t, b.app.server.Engine).Check(b.t, r, w.Code, w.Header(), w.Body.Bytes())
 	a := answer{status: w.Code, header: w.Header(), raw: w.Body.Bytes()}
 	if err := json.Unmarshal(a.raw, &a.body); err != nil {
 		b.t.Fatalf("%s %s answers %d with no JSON object: %q", c.method, c.path, w.Code, a.raw)
@@ -148,6 +151,21 @@ func (b *bundle) send(c call) answer {
 		b.t.Fatalf("%s %s: %d without a problem document", c.method, c.path, a.status)
 	}
 	return a
+}
+
+var (
+	contractOnce sync.Once
+	contractRead *openapitest.Contract
+)
+
+// contract is the OpenAPI document that every answer of these tests is held against.
+func contract(t testing.TB, h http.Handler) *openapitest.Contract {
+	t.Helper()
+	contractOnce.Do(func() { contractRead = openapitest.Of(t, h) })
+	if contractRead == nil {
+		t.Fatal("/openapi.json is not valid")
+	}
+	return contractRead
 }
 
 func (b *bundle) token(p access.Principal) string { return b.issuer.Token(b.t, p) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -71,6 +72,8 @@ func assemble(cfg httpserver.Config, out outside) (*app, error) {
 	limiter := access.NewLimiter(out.redis, redis_rate.PerMinute(access.RequestsPerMinute), out.clock)
 	server.API.UseMiddleware(access.Middleware(server.API, out.verifier, limiter))
 
+	server.API.OpenAPI().OnAddOperation = append(server.API.OpenAPI().OnAddOperation, describeRefusals)
+
 	stores := store.NewDirectory(out.db)
 	order.Register(server.API, order.NewBook(out.db, out.clock), stores)
 	bill.Register(server.API, bill.NewBook(out.db, out.clock), stores)
@@ -91,6 +94,17 @@ func assemble(cfg httpserver.Config, out outside) (*app, error) {
 	server.Ready.Add("postgresql", func(ctx context.Context) error { return out.db.Ping(ctx) })
 	server.Ready.Add("partitions", a.partitions.Ready)
 	return a, nil
+}
+
+// describeRefusals adds to every operation that needs a token what it says to those who may not call it.
+func describeRefusals(_ *huma.OpenAPI, op *huma.Operation) {
+	like := op.Responses[strconv.Itoa(http.StatusInternalServerError)]
+	if like == nil || len(op.Security) == 0 {
+		return
+	}
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests} {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: like.Content}
+	}
 }
 
 func info() httpserver.Info {

@@ -23,7 +23,7 @@ type BillView struct {
 	Currency        string              `json:"currency" example:"JPY"`
 	PriceMode       string              `json:"price_mode" enum:"inclusive,exclusive" doc:"Whether subtotal and discount contain the tax"`
 	Subtotal        int64               `json:"subtotal" doc:"The orders' items as priced, before the discount"`
-	Discount        *BillDiscountView   `json:"discount"`
+	Discount        *BillDiscountView   `json:"discount,omitempty" doc:"Left out when there is none"`
 	DiscountAmount  int64               `json:"discount_amount" doc:"Taken off subtotal, before tax"`
 	TaxLines        tax.Lines           `json:"tax_lines" nullable:"false"`
 	TaxTotal        int64               `json:"tax_total" doc:"Tax within total"`
@@ -36,8 +36,8 @@ type BillView struct {
 	History         *[]BillHistoryEntry `json:"history,omitempty" doc:"Every operation, oldest first. Not in lists."`
 	CreatedAt       wire.Time           `json:"created_at"`
 	UpdatedAt       wire.Time           `json:"updated_at"`
-	PaidAt          *wire.Time          `json:"paid_at"`
-	CancelledAt     *wire.Time          `json:"cancelled_at"`
+	PaidAt          *wire.Time          `json:"paid_at" nullable:"true"`
+	CancelledAt     *wire.Time          `json:"cancelled_at" nullable:"true"`
 }
 
 // BillDiscountView is a discount as it travels.

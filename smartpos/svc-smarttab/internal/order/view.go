@@ -29,12 +29,12 @@ type OrderView struct {
 	Tax         int64           `json:"tax" doc:"Tax within total, minor unit, rounded once per rate" example:"100"`
 	TaxLines    tax.Lines       `json:"tax_lines" nullable:"false" doc:"What each rate comes to if the order is billed by itself"`
 	Total       int64           `json:"total" doc:"To be paid, tax included, minor unit" example:"1100"`
-	BillID      *uuid.UUID      `json:"bill_id" format:"uuid" doc:"The bill it is on"`
+	BillID      *uuid.UUID      `json:"bill_id" nullable:"true" format:"uuid" doc:"The bill it is on"`
 	CreatedBy   actor.ActorView `json:"created_by"`
 	CreatedAt   wire.Time       `json:"created_at"`
 	UpdatedAt   wire.Time       `json:"updated_at"`
-	CompletedAt *wire.Time      `json:"completed_at"`
-	CancelledAt *wire.Time      `json:"cancelled_at"`
+	CompletedAt *wire.Time      `json:"completed_at" nullable:"true"`
+	CancelledAt *wire.Time      `json:"cancelled_at" nullable:"true"`
 }
 
 // OrderItemView is an item as it travels.
