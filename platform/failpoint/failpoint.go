@@ -3,7 +3,8 @@
 //
 // With MPAC_LOCAL=1 and MPAC_FAILPOINT_DIR set, Hit("name") looks for a file of that name in the directory, takes it away
 // (so it acts once, also across restarts and tasks) and does what it says: "exit" kills the process as `kill -9` would,
-// "sleep 500ms" waits.
+// "sleep 500ms" waits. Where the directory has a folder "seen", each point leaves a file of its name there when it is passed:
+// so a test knows which points its traffic reaches.
 package failpoint
 
 import (
@@ -29,8 +30,14 @@ func Hit(name string) {
 	if dir == "" {
 		return
 	}
+	if _, known := passed.LoadOrStore(name, true); !known {
+		_ = os.WriteFile(filepath.Join(dir, "seen", name), nil, 0o600) // no such folder: nobody asks
+	}
 	hitIn(dir, name)
 }
+
+// passed are the points that this process has reported.
+var passed sync.Map
 
 func hitIn(dir, name string) {
 	armed := filepath.Join(dir, name)
