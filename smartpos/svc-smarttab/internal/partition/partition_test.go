@@ -1,0 +1,212 @@
+package partition_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
+	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/mpacdbtest"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
+)
+
+var noon = time.Date(2026, 11, 2, 3, 0, 0, 0, time.UTC)
+
+type bundle struct {
+	t      *testing.T
+	db     *pgxpool.Pool // as the service
+	admin  *pgxpool.Pool
+	clock  *clock.Manual
+	keeper *partition.Keeper
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	server := mpacdbtest.New(t)
+	b := &bundle{t: t, db: server.Pool(mpacdb.RoleSmarttab), admin: server.AdminPool(), clock: clock.NewManual(noon)}
+	b.keeper = partition.New(b.db, b.clock.Now)
+	return b
+}
+
+func (b *bundle) keep() partition.Report {
+	b.t.Helper()
+	report, err := b.keeper.Keep(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return report
+}
+
+func (b *bundle) names(query string, args ...any) []string {
+	b.t.Helper()
+	rows, err := b.admin.Query(b.t.Context(), query, args...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return names
+}
+
+func (b *bundle) partitions(table string) []string {
+	b.t.Helper()
+	return b.names(`SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = ('smarttab.' || $1)::regclass ORDER BY 1`, table)
+}
+
+// answer keeps an answer of the instant, and says which partition it went to.
+func (b *bundle) answer(at time.Time) string {
+	b.t.Helper()
+	merchant, store := uuid.NewString(), uuid.NewString()
+	key := id.NewUUID(at)
+	scope := postgres.NewScope("merchant_id", merchant, "store_id", store)
+	err := postgres.InTx(b.t.Context(), b.db, scope, "test", func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO smarttab.idempotency (id, merchant_id, store_id, caller, key, fingerprint, status, body, created_at)
+			VALUES ($1, $2, $3, 'device:x', 'k', decode(repeat('00', 32), 'hex'), 200, '', $4)`, key, merchant, store, at)
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.names("SELECT tableoid::regclass::text FROM smarttab.idempotency WHERE id = $1", key)[0]
+}
+
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tables := b.names("SELECT table_name FROM smarttab.partitioned_tables()")
+	if got, want := b.keep().Made, len(tables)*(partition.Ahead+1); got != want {
+		t.Errorf("%d partitions made, want %d", got, want)
+	}
+	if again := b.keep(); again != (partition.Report{}) {
+		t.Errorf("the second time: %+v", again)
+	}
+	for _, table := range tables {
+		got := b.partitions(table)
+		if len(got) != partition.Ahead+2 || got[0] != table+"_20261102" || got[len(got)-1] != table+"_default" {
+			t.Errorf("%s has %v", table, got)
+		}
+	}
+	for at, want := range map[time.Time]string{
+		noon: "smarttab.idempotency_20261102",
+		time.Date(2026, 11, 2, 23, 59, 59, 999e6, time.UTC): "smarttab.idempotency_20261102",
+		time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC):        "smarttab.idempotency_20261103",
+		noon.AddDate(0, 0, -1):                              "smarttab.idempotency_default",
+	} {
+		if got := b.answer(at); got != want {
+			t.Errorf("a row of %s is in %s, want %s", at, got, want)
+		}
+	}
+}
+
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.keep()
+	b.clock.Advance(3 * 24 * time.Hour)
+	report := b.keep()
+	if report.Dropped != 1 {
+		t.Errorf("%+v: want one day of answers dropped", report)
+	}
+	if got := b.partitions("idempotency"); slices.Contains(got, "idempotency_20261102") || !slices.Contains(got, "idempotency_20261103") {
+		t.Errorf("answers are kept as %v", got)
+	}
+	if got := b.partitions("orders"); !slices.Contains(got, "orders_20261102") {
+		t.Errorf("orders are kept as %v", got)
+	}
+}
+
+// Rows that come before their partition stay where they are, and so does their day.
+func TestStray(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if got := b.answer(noon); got != "smarttab.idempotency_default" {
+		t.Fatalf("without partitions a row is in %s", got)
+	}
+	if report := b.keep(); report.Stray != 1 {
+		t.Errorf("%+v, want one stray day", report)
+	}
+	if got := b.partitions("idempotency"); slices.Contains(got, "idempotency_20261102") {
+		t.Errorf("the stray's day was made: %v", got)
+	}
+	if got := b.answer(noon.Add(time.Hour)); got != "smarttab.idempotency_default" {
+		t.Errorf("the next row of the day is in %s", got)
+	}
+	if got := b.names("SELECT table_name || ' ' || strays FROM smarttab.partition_strays() WHERE strays > 0"); !slices.Equal(got, []string{"idempotency 2"}) {
+		t.Errorf("strays: %v", got)
+	}
+}
+
+// The service's role can do nothing but what the upkeep is for.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.keep()
+	for _, sql := range []string{
+		"DROP TABLE smarttab.orders_20261102",
+		"SELECT count(*) FROM smarttab.orders_20261102",
+		"SELECT smarttab.partition_default('orders')",
+		"SELECT smarttab.partition_drop('orders', '2026-11-02', '2036-11-02')",
+		"SELECT smarttab.partition_drop('idempotency', '2026-11-02', '2026-11-03')",
+		"SELECT smarttab.partition_make('pg_class', '2026-11-02')",
+		"DELETE FROM smarttab.orders",
+		"DELETE FROM smarttab.bill_history",
+		"UPDATE smarttab.bill_history SET action = 'x'",
+	} {
+		if _, err := b.db.Exec(t.Context(), sql); err == nil {
+			t.Errorf("%s is allowed", sql)
+		}
+	}
+}
+
+// What the role sees without a scope: nothing, in any table of either schema.
+func TestUnscopedSeesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.keep()
+	b.answer(noon)
+	tables := b.names(`SELECT c.oid::regclass::text FROM pg_class c
+		WHERE c.relnamespace IN ('smarttab'::regnamespace, 'portal'::regnamespace) AND c.relkind IN ('r', 'p')
+		  AND has_table_privilege('svc_smarttab', c.oid, 'SELECT')`)
+	if len(tables) < 15 {
+		t.Fatalf("only %v", tables)
+	}
+	for _, table := range tables {
+		var n int
+		if err := b.db.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%s: %d rows, %v", table, n, err)
+		}
+	}
+	unguarded := b.names(`SELECT c.oid::regclass::text FROM pg_class c
+		WHERE c.relnamespace = 'smarttab'::regnamespace AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+		  AND c.relname <> 'feed_cursor' -- of no tenant`)
+	if len(unguarded) > 0 {
+		t.Errorf("without row-level security: %s", strings.Join(unguarded, ", "))
+	}
+}
+
+// The floors in SQL and in Go are the same.
+func TestFloor(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, day := range []string{"1970-01-01", "2026-11-02", "2099-12-31"} {
+		at, err := time.Parse(time.DateOnly, day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.names("SELECT smarttab.uuid_floor($1::text::date)::text", day)[0]; got != id.UUIDFloor(at).String() {
+			t.Errorf("%s: %s in SQL, %s in Go", day, got, id.UUIDFloor(at))
+		}
+	}
+}
