@@ -189,7 +189,15 @@ func TestNoRoomWithoutAName(t *testing.T) {
 }
 
 // The jobs that may see every tenant, in one list. Adding a name here is a decision about tenancy.
-var crossTenant = map[string]string{}
+var crossTenant = map[string]string{
+	"portal.login":        "signing in and staying in happen before a tenant is known",
+	"portal.activation":   "a terminal with a code has no tenant yet",
+	"portal.device_token": "a terminal with an assertion has no tenant yet",
+	"portal.keys":         "signing keys belong to no tenant",
+	"portal.seed":         "the first operator is made before anybody is there",
+	"portal.sync_backlog": "counts what waits for the payment gateway, for an alarm",
+	"portal.housekeeping": "clears away what has expired, everybody's",
+}
 
 var crossTenantCall = regexp.MustCompile(`postgres\.CrossTenant\(([^)]*)\)`)
 
