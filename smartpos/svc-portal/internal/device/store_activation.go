@@ -48,7 +48,7 @@ func (d *DB) GenerateCode(ctx context.Context, scope postgres.Scope, terminal uu
 		}); err != nil {
 			return err
 		}
-		return audit.Add(ctx, tx, now, t.entry("terminal.activation_code", nil, map[string]any{"expires_at": expires}))
+		return audit.Add(ctx, tx, now, t.entry("terminal.activation_code", nil, map[string]any{"expires_at": wire.At(expires)}))
 	})
 	return code, expires, err
 }

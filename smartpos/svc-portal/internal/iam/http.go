@@ -39,8 +39,8 @@ type loginInput struct {
 	}
 }
 
-// tokensBody is what a complete sign-in answers.
-type tokensBody struct {
+// TokensBody is what a complete sign-in answers.
+type TokensBody struct {
 	AccessToken  string `json:"access_token,omitempty" doc:"JWT, RS256"`
 	RefreshToken string `json:"refresh_token,omitempty" doc:"Opaque; good for one exchange"`
 	TokenType    string `json:"token_type,omitempty" enum:"Bearer"`
@@ -48,7 +48,7 @@ type tokensBody struct {
 }
 
 type loginBody struct {
-	tokensBody
+	TokensBody
 	MFARequired       bool     `json:"mfa_required,omitempty" doc:"The password was right; a second factor is asked for"`
 	MFAToken          string   `json:"mfa_token,omitempty" doc:"Give it with the code, within five minutes"`
 	Methods           []string `json:"methods,omitempty" enum:"totp"`
@@ -62,11 +62,11 @@ type loginOutput struct {
 
 type tokensOutput struct {
 	SetCookie []http.Cookie `header:"Set-Cookie"`
-	Body      tokensBody
+	Body      TokensBody
 }
 
-func bodyOf(t *Tokens) tokensBody {
-	return tokensBody{AccessToken: t.Access, RefreshToken: t.Refresh, TokenType: "Bearer", ExpiresIn: int(signing.HumanTokenLife.Seconds())}
+func bodyOf(t *Tokens) TokensBody {
+	return TokensBody{AccessToken: t.Access, RefreshToken: t.Refresh, TokenType: "Bearer", ExpiresIn: int(signing.HumanTokenLife.Seconds())}
 }
 
 // cookies marks the browser. It is not Secure by itself on one machine, where there is no TLS; the gateway's origin is https.
@@ -124,7 +124,7 @@ func registerSignIn(api huma.API, s *Service, secure bool) {
 				return nil, err
 			}
 			if outcome.Tokens != nil {
-				return &loginOutput{SetCookie: cookies(outcome.Tokens, secure), Body: loginBody{tokensBody: bodyOf(outcome.Tokens)}}, nil
+				return &loginOutput{SetCookie: cookies(outcome.Tokens, secure), Body: loginBody{TokensBody: bodyOf(outcome.Tokens)}}, nil
 			}
 			return &loginOutput{Body: loginBody{
 				MFARequired: true, MFAToken: outcome.Challenge, Methods: []string{"totp"}, EnrolmentRequired: outcome.EnrolmentRequired,

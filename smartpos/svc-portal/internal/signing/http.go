@@ -15,11 +15,11 @@ import (
 type keySet struct {
 	CacheControl string `header:"Cache-Control"`
 	Body         struct {
-		Keys []publicKey `json:"keys" nullable:"false"`
+		Keys []verificationKey `json:"keys" nullable:"false"`
 	}
 }
 
-type publicKey struct {
+type verificationKey struct {
 	KeyType   string `json:"kty" enum:"RSA,EC"`
 	Use       string `json:"use" enum:"sig"`
 	Algorithm string `json:"alg" enum:"RS256,ES256"`
