@@ -96,7 +96,7 @@ func TestDefaultsAreKongs(t *testing.T) {
 		"read_timeout as said": s.ReadTimeout == 75*time.Second, "retries": s.Retries == 5, "strip_path": r.StripPath,
 		"rate by": p.RateLimiting.LimitBy == "consumer", "rate policy": p.RateLimiting.Policy == "local",
 		"rate tolerant": p.RateLimiting.FaultTolerant, "rate code": p.RateLimiting.ErrorCode == 429,
-		"rate redis": p.RateLimiting.Redis.Port == 6379 && p.RateLimiting.Redis.Timeout == 2000,
+		"rate redis":   p.RateLimiting.Redis.Port == 6379 && p.RateLimiting.Redis.Timeout == 2000,
 		"cors methods": len(p.CORS.Methods) == 9, "correlation": *p.CorrelationID == CorrelationID{HeaderName: "Kong-Request-ID", Generator: "uuid#counter"},
 		"size": p.SizeLimiting.Bytes() == 128<<20,
 		"jwt":  p.JWT.KeyClaimName == "iss" && p.JWT.RunOnPreflight && p.JWT.HeaderNames[0] == "authorization",

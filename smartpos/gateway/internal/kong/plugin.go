@@ -20,7 +20,6 @@ type Plugins struct {
 	SizeLimiting  *SizeLimiting
 	OpenTelemetry *OpenTelemetry
 	Prometheus    *Prometheus
-	Transformer   *RequestTransformer
 }
 
 // Over returns p's plugins, and base's where p has none.
@@ -33,7 +32,6 @@ func (p Plugins) Over(base Plugins) Plugins {
 		SizeLimiting:  first(p.SizeLimiting, base.SizeLimiting),
 		OpenTelemetry: first(p.OpenTelemetry, base.OpenTelemetry),
 		Prometheus:    first(p.Prometheus, base.Prometheus),
-		Transformer:   first(p.Transformer, base.Transformer),
 	}
 }
 
@@ -252,15 +250,6 @@ func (c *Prometheus) check() error {
 	return nil
 }
 
-// RequestTransformer takes headers away before the service sees them.
-type RequestTransformer struct {
-	Remove struct {
-		Headers []string `yaml:"headers"`
-	} `yaml:"remove"`
-}
-
-func (c *RequestTransformer) check() error { return nil }
-
 // plugins reads the plugins of one place.
 func (p *parser) plugins(where string, raw []rawPlugin) Plugins {
 	var all Plugins
@@ -302,8 +291,6 @@ func (p *parser) plugin(all *Plugins, where string, raw rawPlugin) {
 		read(p, where, raw, on, &all.OpenTelemetry, OpenTelemetry{Propagation: Propagation{DefaultFormat: "w3c"}})
 	case "prometheus":
 		read(p, where, raw, on, &all.Prometheus, Prometheus{})
-	case "request-transformer":
-		read(p, where, raw, on, &all.Transformer, RequestTransformer{})
 	default:
 		p.fail(where, "this plugin is not known here")
 	}

@@ -53,9 +53,6 @@ func Steps(p kong.Plugins, keys Keys, counters *Counters) []Step {
 	if p.RateLimiting != nil {
 		steps = append(steps, counters.rate(p.RateLimiting))
 	}
-	if p.Transformer != nil {
-		steps = append(steps, transform(p.Transformer))
-	}
 	return steps
 }
 

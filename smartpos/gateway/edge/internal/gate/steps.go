@@ -186,12 +186,3 @@ func tooLarge(x *Exchange) bool {
 	}
 	return x.Exit(status, message{"Request size limit exceeded"})
 }
-
-func transform(conf *kong.RequestTransformer) Step {
-	return func(x *Exchange) bool {
-		for _, name := range conf.Remove.Headers {
-			x.Request.Header.Del(name)
-		}
-		return true
-	}
-}
