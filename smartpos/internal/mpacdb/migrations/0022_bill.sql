@@ -40,7 +40,7 @@ CREATE TABLE smarttab.bill (
 CREATE INDEX bill_store ON smarttab.bill (store_id, id DESC);
 CREATE INDEX bill_unfinished ON smarttab.bill (store_id, id DESC) WHERE status IN ('pending', 'partial');
 
--- The table of edges is in bill.go; a test holds the two together.
+-- What Settle and Cancel of bill.go may do; a test holds the two together.
 -- +goose StatementBegin
 CREATE FUNCTION smarttab.bill_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

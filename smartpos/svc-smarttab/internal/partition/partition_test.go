@@ -2,6 +2,8 @@ package partition_test
 
 import (
 	"context"
+	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -208,5 +210,38 @@ func TestFloor(t *testing.T) {
 		if got := b.names("SELECT smarttab.uuid_floor($1::text::date)::text", day)[0]; got != id.UUIDFloor(at).String() {
 			t.Errorf("%s: %s in SQL, %s in Go", day, got, id.UUIDFloor(at))
 		}
+	}
+}
+
+// In the cloud the owner of the database is no superuser, and is held by row-level security like everybody: it can migrate and
+// make partitions all the same.
+func TestPlainOwner(t *testing.T) {
+	t.Parallel()
+	server := mpacdbtest.New(t)
+	admin := server.AdminPool()
+	owner := "owner_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	for _, sql := range []string{
+		"CREATE ROLE " + owner + " LOGIN PASSWORD 'test' CREATEROLE NOSUPERUSER NOBYPASSRLS",
+		"CREATE DATABASE " + owner + " OWNER " + owner,
+	} {
+		if _, err := admin.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		ctx := context.Background()
+		_, _ = admin.Exec(ctx, "DROP DATABASE "+owner+" WITH (FORCE)")
+		_, _ = admin.Exec(ctx, "DROP ROLE "+owner)
+	})
+	at, err := url.Parse(server.URL(owner))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.Path = "/" + owner
+	if err := mpacdb.Migration().Migrate(t.Context(), at.String(), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := partition.KeepAt(t.Context(), at.String(), func() time.Time { return noon }); err != nil || report.Made == 0 {
+		t.Errorf("%+v, %v", report, err)
 	}
 }
