@@ -77,7 +77,7 @@ type sweepWorker struct {
 }
 
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
-	return w.service.sweep(ctx)
+	return w.service.Sweep(ctx)
 }
 
 // soon is when a job looks whether the request that left it has done the work itself. The queue lives by the database's time,

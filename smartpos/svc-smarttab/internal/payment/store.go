@@ -48,7 +48,7 @@ func save(ctx context.Context, tx pgx.Tx, p *Payment) error {
 	row := smarttabdb.UpdatePaymentParams{
 		ID: p.ID, Version: p.Version, Status: string(p.Status), RefundedAmount: p.Returned, RefundingAmount: p.Returning, Card: card,
 		IntentID: nilIfEmpty(p.IntentID), IntentVersion: p.IntentVersion, ExpiresAt: p.ExpiresAt, SettlementID: p.SettlementID,
-		ReceiptNumber: nilIfEmpty(p.ReceiptNumber), UpdatedAt: p.UpdatedAt, CompletedAt: p.CompletedAt, EndedAt: p.EndedAt,
+		ReceiptNumber: nilIfEmpty(p.ReceiptNumber), OccurredAt: p.OccurredAt, UpdatedAt: p.UpdatedAt, CompletedAt: p.CompletedAt, EndedAt: p.EndedAt,
 		CancelRequestedAt: p.CancelRequestedAt, LateSuccessAt: p.LateSuccessAt, ReconciledAt: p.ReconciledAt, ReportedAt: p.ReportedAt,
 	}
 	if p.Failure != nil {

@@ -257,8 +257,8 @@ func ref(merchant, store, payment uuid.UUID) Ref {
 	return Ref{MerchantID: merchant, StoreID: store, PaymentID: payment}
 }
 
-// sweep goes on with what has been left behind. It stops at the first that gets no answer: the others would get none either.
-func (s *Service) sweep(ctx context.Context) error {
+// Sweep goes on with what has been left behind. It stops at the first that gets no answer: the others would get none either.
+func (s *Service) Sweep(ctx context.Context) error {
 	payments, refunds, err := s.lost(ctx)
 	if err != nil {
 		return err

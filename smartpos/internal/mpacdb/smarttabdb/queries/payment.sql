@@ -26,7 +26,7 @@ LIMIT @max_rows;
 UPDATE smarttab.payment
 SET status = @status, version = version + 1, refunded_amount = @refunded_amount, refunding_amount = @refunding_amount,
     card = @card, failure_code = @failure_code, failure_message = @failure_message,
-    intent_id = @intent_id, intent_version = @intent_version, expires_at = @expires_at, tax_lines = @tax_lines, discount = @discount,
+    occurred_at = @occurred_at, intent_id = @intent_id, intent_version = @intent_version, expires_at = @expires_at, tax_lines = @tax_lines, discount = @discount,
     settlement_id = @settlement_id, receipt_number = @receipt_number, updated_at = @updated_at,
     completed_at = @completed_at, ended_at = @ended_at, cancel_requested_at = @cancel_requested_at,
     late_success_at = @late_success_at, reconciled_at = @reconciled_at, reported_at = @reported_at
