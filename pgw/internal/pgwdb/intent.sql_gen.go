@@ -59,6 +59,59 @@ func (q *Queries) Attempt(ctx context.Context, id string) (PgwPaymentAttempt, er
 	return i, err
 }
 
+const attemptByProviderPayment = `-- name: AttemptByProviderPayment :one
+SELECT id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id, payment_method_type, status, status_since, amount, currency, captured_amount, capture_later, code_id, code_expires_at, provider_payment_id, provider_accepted_at, authorized_at, code_deleted_at, cancel_sent_at, cancel_accepted_at, cancel_refused_at, capture_amount, capture_tries, asks, operator_at, failure_code, failure_message, late_success_at, confirm_key_id, second_key_id, created_at, updated_at FROM pgw.payment_attempts WHERE provider = $1 AND provider_payment_id = $2 ORDER BY id DESC LIMIT 1
+`
+
+type AttemptByProviderPaymentParams struct {
+	Provider          string
+	ProviderPaymentID *string
+}
+
+func (q *Queries) AttemptByProviderPayment(ctx context.Context, arg AttemptByProviderPaymentParams) (PgwPaymentAttempt, error) {
+	row := q.db.QueryRow(ctx, attemptByProviderPayment, arg.Provider, arg.ProviderPaymentID)
+	var i PgwPaymentAttempt
+	err := row.Scan(
+		&i.ID,
+		&i.PaymentIntentID,
+		&i.PartnerID,
+		&i.Mode,
+		&i.MerchantID,
+		&i.MerchantStoreID,
+		&i.Provider,
+		&i.ContractID,
+		&i.ProviderStoreID,
+		&i.PaymentMethodType,
+		&i.Status,
+		&i.StatusSince,
+		&i.Amount,
+		&i.Currency,
+		&i.CapturedAmount,
+		&i.CaptureLater,
+		&i.CodeID,
+		&i.CodeExpiresAt,
+		&i.ProviderPaymentID,
+		&i.ProviderAcceptedAt,
+		&i.AuthorizedAt,
+		&i.CodeDeletedAt,
+		&i.CancelSentAt,
+		&i.CancelAcceptedAt,
+		&i.CancelRefusedAt,
+		&i.CaptureAmount,
+		&i.CaptureTries,
+		&i.Asks,
+		&i.OperatorAt,
+		&i.FailureCode,
+		&i.FailureMessage,
+		&i.LateSuccessAt,
+		&i.ConfirmKeyID,
+		&i.SecondKeyID,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const claimDueIntents = `-- name: ClaimDueIntents :many
 UPDATE pgw.payment_intents SET due_at = $1
 WHERE id IN (SELECT p.id FROM pgw.payment_intents p WHERE p.due_at <= $2 ORDER BY p.due_at LIMIT $3 FOR UPDATE SKIP LOCKED)

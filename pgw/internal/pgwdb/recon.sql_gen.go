@@ -847,6 +847,15 @@ func (q *Queries) ReconTryLock(ctx context.Context, scope string) (bool, error) 
 	return locked, err
 }
 
+const reconUnlock = `-- name: ReconUnlock :exec
+SELECT pg_advisory_unlock(hashtextextended('pgw.recon:' || $1::text, 0))
+`
+
+func (q *Queries) ReconUnlock(ctx context.Context, scope string) error {
+	_, err := q.db.Exec(ctx, reconUnlock, scope)
+	return err
+}
+
 const writeReconResult = `-- name: WriteReconResult :exec
 INSERT INTO pgw.recon_results (run_id, version, partner_id, mode, file_sha256, open_after, figures, completed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

@@ -244,6 +244,15 @@ func CodeOf(err error) string {
 	return ""
 }
 
+// RetryAfter is when a call of ClassNotNow may be tried again; zero when the provider does not say.
+func RetryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
 // Registry holds the providers by name.
 type Registry struct{ byName map[string]Provider }
 

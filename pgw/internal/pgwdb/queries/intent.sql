@@ -97,6 +97,9 @@ VALUES (
 -- name: Attempt :one
 SELECT * FROM pgw.payment_attempts WHERE id = @id;
 
+-- name: AttemptByProviderPayment :one
+SELECT * FROM pgw.payment_attempts WHERE provider = @provider AND provider_payment_id = @provider_payment_id ORDER BY id DESC LIMIT 1;
+
 -- name: LockAttempt :one
 SELECT * FROM pgw.payment_attempts WHERE id = @id FOR NO KEY UPDATE;
 

@@ -78,6 +78,9 @@ ORDER BY 1, 2;
 -- Of the session, not of the transaction: it is held until the connection ends.
 SELECT pg_try_advisory_lock(hashtextextended('pgw.recon:' || @scope::text, 0)) AS locked;
 
+-- name: ReconUnlock :exec
+SELECT pg_advisory_unlock(hashtextextended('pgw.recon:' || @scope::text, 0));
+
 -- name: BeginReconRun :one
 INSERT INTO pgw.recon_runs AS r (id, partner_id, mode, provider, contract_id, day, status, stage, tries, started_at, updated_at)
 VALUES (@id, @partner_id, @mode, @provider, @contract_id, @day, 'running', 'fetch', 1, @now, @now)

@@ -1,0 +1,317 @@
+package intent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/mpac-cloud/mpac/pgw/internal/event"
+	"github.com/mpac-cloud/mpac/pgw/internal/ledger"
+	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
+	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/money"
+	"github.com/mpac-cloud/mpac/platform/postgres"
+)
+
+// ErrStale says that somebody else changed the row since it was read. It can't happen under the row's lock.
+var ErrStale = errors.New("payment intent was changed meanwhile")
+
+// Get reads an intent; not found is a problem.
+func Get(ctx context.Context, tx pgx.Tx, intentID string) (Intent, error) {
+	row, err := pgwdb.New(tx).Intent(ctx, intentID)
+	return found(row, err, intentID)
+}
+
+// Lock reads an intent and keeps it for this transaction.
+func Lock(ctx context.Context, tx pgx.Tx, intentID string) (Intent, error) {
+	row, err := pgwdb.New(tx).LockIntent(ctx, intentID)
+	return found(row, err, intentID)
+}
+
+func found(row pgwdb.PgwPaymentIntent, err error, intentID string) (Intent, error) {
+	switch {
+	case postgres.IsNoRows(err):
+		return Intent{}, NotFound.New("There is no PaymentIntent %s.", intentID)
+	case postgres.IsLockTimeout(err):
+		return Intent{}, Busy.New("Another change of the PaymentIntent takes long; try again.").WithHeader("Retry-After", "1").Wrap(err)
+	case err != nil:
+		return Intent{}, fmt.Errorf("read payment intent: %w", err)
+	}
+	return fromRow(row)
+}
+
+func fromRow(r pgwdb.PgwPaymentIntent) (Intent, error) {
+	in := Intent{
+		ID: r.ID, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, StoreID: text(r.MerchantStoreID), TerminalID: text(r.MerchantTerminalID),
+		MerchantRefID: r.MerchantRefID, Status: Status(r.Status), Version: r.Version, seen: r.Version,
+		Amount:         money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)},
+		CapturedAmount: r.CapturedAmount, RefundedAmount: r.RefundedAmount, RefundReserved: r.RefundReserved,
+		MethodTypes: r.PaymentMethodTypes, MethodType: text(r.PaymentMethodType), ProcessingMode: text(r.ProcessingMode), Provider: text(r.Provider),
+		CaptureMethod: r.CaptureMethod, Description: text(r.Description), LiveAttemptID: text(r.LiveAttemptID), LatestAttemptID: text(r.LatestAttemptID),
+		ProviderPaymentID: text(r.ProviderPaymentID), QRContent: text(r.QrContent), QRCodeURL: text(r.QrCodeUrl), QRExpiresAt: at(r.QrExpiresAt),
+		FailureCode: text(r.FailureCode), FailureMessage: text(r.FailureMessage), CancellationReason: text(r.CancellationReason),
+		CancelRequestedAt: at(r.CancelRequestedAt), OccurredAt: at(r.OccurredAt), ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		SucceededAt: at(r.SucceededAt), FinalizedAt: at(r.FinalizedAt), TokenHashes: r.TokenHashes, DueAt: at(r.DueAt),
+	}
+	if r.CashTendered != nil {
+		in.CashTendered = *r.CashTendered
+	}
+	if err := json.Unmarshal(r.Metadata, &in.Metadata); err != nil {
+		return Intent{}, fmt.Errorf("payment intent %s: metadata: %w", r.ID, err)
+	}
+	if len(r.Card) > 0 {
+		if err := json.Unmarshal(r.Card, &in.Card); err != nil {
+			return Intent{}, fmt.Errorf("payment intent %s: card: %w", r.ID, err)
+		}
+	}
+	return in, nil
+}
+
+// Save writes the intent and its events in the transaction that locked it; ErrStale when it did not.
+func Save(ctx context.Context, tx pgx.Tx, in *Intent) error {
+	params := pgwdb.SaveIntentParams{
+		ID: in.ID, SeenVersion: in.seen, Status: string(in.Status), Version: in.Version,
+		CapturedAmount: in.CapturedAmount, RefundedAmount: in.RefundedAmount, RefundReserved: in.RefundReserved,
+		PaymentMethodType: optional(in.MethodType), ProcessingMode: optional(in.ProcessingMode), Provider: optional(in.Provider),
+		LiveAttemptID: optional(in.LiveAttemptID), LatestAttemptID: optional(in.LatestAttemptID), ProviderPaymentID: optional(in.ProviderPaymentID),
+		QrContent: optional(in.QRContent), QrCodeUrl: optional(in.QRCodeURL), QrExpiresAt: instant(in.QRExpiresAt),
+		FailureCode: optional(in.FailureCode), FailureMessage: optional(in.FailureMessage), CancellationReason: optional(in.CancellationReason),
+		CancelRequestedAt: instant(in.CancelRequestedAt), OccurredAt: instant(in.OccurredAt), UpdatedAt: in.UpdatedAt,
+		SucceededAt: instant(in.SucceededAt), FinalizedAt: instant(in.FinalizedAt), TokenHashes: in.TokenHashes, DueAt: instant(in.DueAt),
+	}
+	if in.CashTendered != 0 {
+		params.CashTendered = &in.CashTendered
+	}
+	if in.Card != nil {
+		card, err := json.Marshal(in.Card)
+		if err != nil {
+			return fmt.Errorf("payment intent %s: card: %w", in.ID, err)
+		}
+		params.Card = card
+	}
+	n, err := pgwdb.New(tx).SaveIntent(ctx, params)
+	switch {
+	case err != nil:
+		return fmt.Errorf("save payment intent: %w", err)
+	case n == 0:
+		return fmt.Errorf("%w: %s at version %d", ErrStale, in.ID, in.seen)
+	}
+	for _, e := range in.told {
+		err := event.Append(ctx, tx, event.Event{
+			PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, PaymentIntentID: in.ID,
+			Version: int64(e.version), Type: e.kind, Object: e.snapshot, At: in.UpdatedAt,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	in.told, in.seen = nil, in.Version
+	return nil
+}
+
+// GetAttempt reads an attempt.
+func GetAttempt(ctx context.Context, tx pgx.Tx, attemptID string) (Attempt, error) {
+	row, err := pgwdb.New(tx).Attempt(ctx, attemptID)
+	return attemptFound(row, err, attemptID)
+}
+
+func lockAttempt(ctx context.Context, tx pgx.Tx, attemptID string) (Attempt, error) {
+	row, err := pgwdb.New(tx).LockAttempt(ctx, attemptID)
+	return attemptFound(row, err, attemptID)
+}
+
+func attemptFound(r pgwdb.PgwPaymentAttempt, err error, attemptID string) (Attempt, error) {
+	switch {
+	case postgres.IsNoRows(err):
+		return Attempt{}, NotFound.New("There is no attempt %s.", attemptID)
+	case err != nil:
+		return Attempt{}, fmt.Errorf("read payment attempt: %w", err)
+	}
+	a := Attempt{
+		ID: r.ID, IntentID: r.PaymentIntentID, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, StoreID: r.MerchantStoreID,
+		Provider: r.Provider, ContractID: r.ContractID, ProviderStoreID: r.ProviderStoreID, MethodType: r.PaymentMethodType,
+		Status: AttemptStatus(r.Status), StatusSince: r.StatusSince, Amount: money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)},
+		CapturedAmount: r.CapturedAmount, CaptureLater: r.CaptureLater, CodeID: text(r.CodeID), ProviderPaymentID: text(r.ProviderPaymentID),
+		CodeExpiresAt: at(r.CodeExpiresAt), ProviderAcceptedAt: at(r.ProviderAcceptedAt), AuthorizedAt: at(r.AuthorizedAt),
+		CodeDeletedAt: at(r.CodeDeletedAt), CancelSentAt: at(r.CancelSentAt), CancelAcceptedAt: at(r.CancelAcceptedAt), CancelRefusedAt: at(r.CancelRefusedAt),
+		CaptureTries: r.CaptureTries, Asks: r.Asks, OperatorAt: at(r.OperatorAt), LateSuccessAt: at(r.LateSuccessAt),
+		FailureCode: text(r.FailureCode), FailureMessage: text(r.FailureMessage), ConfirmKeyID: text(r.ConfirmKeyID), SecondKeyID: text(r.SecondKeyID),
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+	if r.CaptureAmount != nil {
+		a.CaptureAmount = *r.CaptureAmount
+	}
+	return a, nil
+}
+
+func createAttempt(ctx context.Context, tx pgx.Tx, a Attempt) error {
+	err := pgwdb.New(tx).CreateAttempt(ctx, pgwdb.CreateAttemptParams{
+		ID: a.ID, PaymentIntentID: a.IntentID, PartnerID: a.PartnerID, Mode: a.Mode, MerchantID: a.MerchantID, MerchantStoreID: a.StoreID,
+		Provider: a.Provider, ContractID: a.ContractID, ProviderStoreID: a.ProviderStoreID, PaymentMethodType: a.MethodType,
+		Status: string(a.Status), CreatedAt: a.CreatedAt, Amount: a.Amount.Minor, Currency: string(a.Amount.Currency), CaptureLater: a.CaptureLater,
+		ConfirmKeyID: optional(a.ConfirmKeyID),
+	})
+	if err != nil {
+		return fmt.Errorf("create payment attempt: %w", err)
+	}
+	return nil
+}
+
+func saveAttempt(ctx context.Context, tx pgx.Tx, a Attempt, now time.Time) error {
+	params := pgwdb.SaveAttemptParams{
+		ID: a.ID, Status: string(a.Status), StatusSince: a.StatusSince, CapturedAmount: a.CapturedAmount, CodeID: optional(a.CodeID),
+		CodeExpiresAt: instant(a.CodeExpiresAt), ProviderPaymentID: optional(a.ProviderPaymentID), ProviderAcceptedAt: instant(a.ProviderAcceptedAt),
+		AuthorizedAt: instant(a.AuthorizedAt), CodeDeletedAt: instant(a.CodeDeletedAt), CancelSentAt: instant(a.CancelSentAt),
+		CancelAcceptedAt: instant(a.CancelAcceptedAt), CancelRefusedAt: instant(a.CancelRefusedAt), CaptureTries: a.CaptureTries, Asks: a.Asks,
+		OperatorAt: instant(a.OperatorAt), FailureCode: optional(a.FailureCode), FailureMessage: optional(a.FailureMessage),
+		LateSuccessAt: instant(a.LateSuccessAt), ConfirmKeyID: optional(a.ConfirmKeyID), SecondKeyID: optional(a.SecondKeyID), UpdatedAt: now,
+	}
+	if a.CaptureAmount != 0 {
+		params.CaptureAmount = &a.CaptureAmount
+	}
+	if _, err := pgwdb.New(tx).SaveAttempt(ctx, params); err != nil {
+		return fmt.Errorf("save payment attempt: %w", err)
+	}
+	return nil
+}
+
+// write carries out the effects of a change in its transaction.
+func (fx effects) write(ctx context.Context, tx pgx.Tx, in Intent, a Attempt, now time.Time) error {
+	p := Booking(in, now)
+	p.AttemptID, p.Provider, p.ContractID, p.ProviderStoreID = a.ID, a.Provider, a.ContractID, a.ProviderStoreID
+	p.Amount.Minor, p.OccurredAt = a.CapturedAmount, orNow(a.ProviderAcceptedAt, now)
+	switch fx.post {
+	case bookCaptured:
+		if err := ledger.Post(ctx, tx, ledger.Captured(p)); err != nil {
+			return err
+		}
+	case bookLateSuccess:
+		if err := ledger.Post(ctx, tx, ledger.LateSuccess(p)); err != nil {
+			return err
+		}
+	}
+	if !fx.giveBack {
+		return nil
+	}
+	err := pgwdb.New(tx).CreateRefund(ctx, pgwdb.CreateRefundParams{
+		ID: id.NewULID("re", now), Kind: "return", PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, MerchantStoreID: optional(in.StoreID),
+		PaymentIntentID: in.ID, AttemptID: &a.ID, Provider: &a.Provider, ContractID: &a.ContractID, Amount: a.CapturedAmount,
+		Currency: string(a.Amount.Currency), CreatedAt: now, DueAt: &now, Reason: optional("late success"),
+	})
+	if err != nil {
+		return fmt.Errorf("create return: %w", err)
+	}
+	return nil
+}
+
+// Booking is what the ledger needs to know of an intent.
+func Booking(in Intent, now time.Time) ledger.Payment {
+	return ledger.Payment{
+		PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, MerchantStoreID: in.StoreID, PaymentIntentID: in.ID,
+		Amount: in.Amount, OccurredAt: orNow(in.OccurredAt, now), At: now,
+	}
+}
+
+// claimed is an item that the sweep has taken on a lease.
+type claimed struct{ id, partnerID, mode string }
+
+func (c claimed) scope() postgres.Scope {
+	return postgres.NewScope("partner_id", c.partnerID, "mode", c.mode)
+}
+
+var sweeping = postgres.CrossTenant("intent_sweep")
+
+func claimDue(ctx context.Context, db *pgxpool.Pool, now time.Time, lease time.Duration, many int) ([]claimed, error) {
+	var out []claimed
+	err := postgres.InTx(ctx, db, sweeping, "pgw.intent.claim", func(ctx context.Context, tx pgx.Tx) error {
+		until := now.Add(lease)
+		rows, err := pgwdb.New(tx).ClaimDueIntents(ctx, pgwdb.ClaimDueIntentsParams{LeaseUntil: &until, Now: &now, Many: int32(many)}) //nolint:gosec // a few dozen
+		if err != nil {
+			return fmt.Errorf("claim due payment intents: %w", err)
+		}
+		out = out[:0]
+		for _, r := range rows {
+			out = append(out, claimed{id: r.ID, partnerID: r.PartnerID, mode: r.Mode})
+		}
+		return nil
+	})
+	return out, err
+}
+
+func renewLease(ctx context.Context, db *pgxpool.Pool, scope postgres.Scope, intentID string, until time.Time) error {
+	return postgres.InTx(ctx, db, scope, "pgw.intent.renew", func(ctx context.Context, tx pgx.Tx) error {
+		return pgwdb.New(tx).RenewIntentLease(ctx, pgwdb.RenewIntentLeaseParams{ID: intentID, LeaseUntil: &until})
+	})
+}
+
+// tenantOf finds whose an attempt is, for news that come without a tenant.
+func tenantOf(ctx context.Context, db *pgxpool.Pool, attemptID string) (Attempt, error) {
+	var a Attempt
+	err := postgres.InReadTx(ctx, db, postgres.CrossTenant("provider_webhook"), "pgw.intent.tenant_of", func(ctx context.Context, tx pgx.Tx) error {
+		var err error
+		a, err = GetAttempt(ctx, tx, attemptID)
+		return err
+	})
+	return a, err
+}
+
+// MarkReconciled tells of intents that the provider's settlement has them. The transaction is in their partner's scope; it
+// raises their versions in one statement.
+func MarkReconciled(ctx context.Context, tx pgx.Tx, intentIDs []string, now time.Time) error {
+	rows, err := pgwdb.New(tx).RaiseIntentVersions(ctx, pgwdb.RaiseIntentVersionsParams{UpdatedAt: now, Ids: intentIDs})
+	if err != nil {
+		return fmt.Errorf("mark reconciled: %w", err)
+	}
+	events := make([]event.Event, 0, len(rows))
+	for _, r := range rows {
+		in, err := fromRow(r)
+		if err != nil {
+			return err
+		}
+		events = append(events, event.Event{
+			PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, PaymentIntentID: in.ID,
+			Version: int64(in.Version), Type: event.IntentReconciled, Object: Render(in), At: now,
+		})
+	}
+	return event.Append(ctx, tx, events...)
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func at(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// attemptByPayment finds an attempt by the provider's own id; "" when there is none.
+func (s *Service) attemptByPayment(ctx context.Context, providerName, paymentID string) (string, error) {
+	var attemptID string
+	err := postgres.InReadTx(ctx, s.db, postgres.CrossTenant("provider_webhook"), "pgw.intent.by_payment", func(ctx context.Context, tx pgx.Tx) error {
+		row, err := pgwdb.New(tx).AttemptByProviderPayment(ctx, pgwdb.AttemptByProviderPaymentParams{Provider: providerName, ProviderPaymentID: &paymentID})
+		attemptID = row.ID
+		return err
+	})
+	if postgres.IsNoRows(err) {
+		return "", nil
+	}
+	return attemptID, err
+}
