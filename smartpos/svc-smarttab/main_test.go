@@ -25,7 +25,7 @@ import (
 
 // bundle is the service with a database of its own, two tenants in it, and tokens for anybody.
 type bundle struct {
-	t      testing.TB
+	t      *testing.T
 	app    *app
 	admin  *pgxpool.Pool // sees every row: for what a test arranges and checks
 	clock  *clock.Manual
@@ -44,7 +44,7 @@ type tenant struct {
 // noon of an autumn day in Tokyo.
 var noon = time.Date(2026, 11, 2, 3, 0, 0, 0, time.UTC)
 
-func setup(t testing.TB, settings ...string) *bundle {
+func setup(t *testing.T, settings ...string) *bundle {
 	t.Helper()
 	db := mpacdbtest.New(t)
 	manual := clock.NewManual(noon)
@@ -159,7 +159,7 @@ var (
 )
 
 // contract is the OpenAPI document that every answer of these tests is held against.
-func contract(t testing.TB, h http.Handler) *openapitest.Contract {
+func contract(t *testing.T, h http.Handler) *openapitest.Contract {
 	t.Helper()
 	contractOnce.Do(func() { contractRead = openapitest.Of(t, h) })
 	if contractRead == nil {
@@ -202,7 +202,7 @@ func (b *bundle) bill(p access.Principal, orders ...answer) answer {
 	return b.must(http.StatusCreated, p, "POST", "/api/v1/bills", object{"order_ids": ids})
 }
 
-func number(t testing.TB, o object, name string) int64 {
+func number(t *testing.T, o object, name string) int64 {
 	t.Helper()
 	n, ok := o[name].(float64)
 	if !ok {

@@ -181,17 +181,10 @@ func (b *bundle) wrongRights(v visit) map[string]access.Principal {
 
 // holder is who holds the role over my store.
 func (b *bundle) holder(role access.Role) access.Principal {
-	switch role {
-	case access.Staff:
-		return b.mine.staff
-	case access.StoreManager:
-		return b.mine.manager
-	case access.MerchantAdmin:
-		return b.mine.merchantAdmin
-	case access.PSPAdmin:
-		return b.mine.pspAdmin
-	}
-	return access.Principal{Kind: access.KindUser, UserID: uuid.New(), Role: access.SystemOp}
+	return map[access.Role]access.Principal{
+		access.Staff: b.mine.staff, access.StoreManager: b.mine.manager, access.MerchantAdmin: b.mine.merchantAdmin, access.PSPAdmin: b.mine.pspAdmin,
+		access.SystemOp: {Kind: access.KindUser, UserID: uuid.New(), Role: access.SystemOp},
+	}[role]
 }
 
 // strangers have the right kind of token and role, for another tenant or my merchant's other store.

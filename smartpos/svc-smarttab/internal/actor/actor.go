@@ -52,11 +52,11 @@ func Parse(kind, ref string) (Actor, error) {
 	return Actor{Kind: Kind(kind), ID: known}, err
 }
 
-// ActorView is an actor as it travels.
-type ActorView struct {
+// Party is an actor as it travels.
+type Party struct {
 	Kind Kind   `json:"kind" enum:"user,device,system" doc:"A person, a terminal, or the platform itself"`
 	ID   string `json:"id" doc:"The user's or the device's id; for the platform, the name of its part"`
 }
 
-// ViewOf is the actor as it travels.
-func ViewOf(a Actor) ActorView { return ActorView{Kind: a.Kind, ID: a.Ref()} }
+// PartyOf is the actor as it travels.
+func PartyOf(a Actor) Party { return Party{Kind: a.Kind, ID: a.Ref()} }

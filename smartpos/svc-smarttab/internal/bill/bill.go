@@ -226,7 +226,7 @@ func (b *Bill) SplitEvenly(n int, newID func() uuid.UUID) error {
 		last = max(last, b.Splits[i].Sequence)
 	}
 	for i, lines := range left.Split(tax.Evenly(left.Total(), n)) {
-		b.Splits = append(b.Splits, Split{ID: newID(), Sequence: last + int32(i) + 1, Lines: lines}) //nolint:gosec // at most MaxParts
+		b.Splits = append(b.Splits, Split{ID: newID(), Sequence: last + int32(i) + 1, Lines: lines})
 	}
 	return nil
 }

@@ -22,8 +22,8 @@ type createInput struct {
 }
 
 type billDraft struct {
-	OrderIDs []uuid.UUID       `json:"order_ids" minItems:"1" maxItems:"50" uniqueItems:"true" nullable:"false" doc:"Open orders of the store; several are billed together"`
-	Discount *BillDiscountView `json:"discount,omitempty" doc:"Taken off before tax, each rate bearing its share"`
+	OrderIDs []uuid.UUID   `json:"order_ids" minItems:"1" maxItems:"50" uniqueItems:"true" nullable:"false" doc:"Open orders of the store; several are billed together"`
+	Discount *billDiscount `json:"discount,omitempty" doc:"Taken off before tax, each rate bearing its share"`
 }
 
 type splitInput struct {
@@ -124,7 +124,7 @@ func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Out
 }
 
 // discount is the one that is asked for: an amount or a percentage.
-func (d *BillDiscountView) discount() (*Discount, error) {
+func (d *billDiscount) discount() (*Discount, error) {
 	switch {
 	case d == nil:
 		return nil, nil

@@ -17,13 +17,13 @@ import (
 )
 
 type orderLine struct {
-	ID        *uuid.UUID        `json:"id,omitempty" format:"uuid" doc:"Of the item this one replaces; leave it out for a new item"`
-	Name      string            `json:"name" minLength:"1" maxLength:"200" example:"Caffe latte"`
-	Quantity  int64             `json:"quantity" minimum:"1" maximum:"9999" example:"2"`
-	UnitPrice int64             `json:"unit_price" minimum:"0" maximum:"99999999" doc:"Minor unit, in the store's price mode" example:"450"`
-	TaxClass  tax.Class         `json:"tax_class" enum:"standard,food" doc:"food: food and drink without alcohol"`
-	Options   []OrderOptionView `json:"options,omitempty" maxItems:"50"`
-	Notes     string            `json:"notes,omitempty" maxLength:"500" example:"no ice"`
+	ID        *uuid.UUID    `json:"id,omitempty" format:"uuid" doc:"Of the item this one replaces; leave it out for a new item"`
+	Name      string        `json:"name" minLength:"1" maxLength:"200" example:"Caffe latte"`
+	Quantity  int64         `json:"quantity" minimum:"1" maximum:"9999" example:"2"`
+	UnitPrice int64         `json:"unit_price" minimum:"0" maximum:"99999999" doc:"Minor unit, in the store's price mode" example:"450"`
+	TaxClass  tax.Class     `json:"tax_class" enum:"standard,food" doc:"food: food and drink without alcohol"`
+	Options   []orderOption `json:"options,omitempty" maxItems:"50"`
+	Notes     string        `json:"notes,omitempty" maxLength:"500" example:"no ice"`
 }
 
 type createInput struct {

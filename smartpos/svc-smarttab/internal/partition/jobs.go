@@ -21,6 +21,7 @@ type worker struct {
 	keeper *Keeper
 }
 
+// Work runs the upkeep once.
 func (w *worker) Work(ctx context.Context, _ *river.Job[Args]) error {
 	_, err := w.keeper.Keep(ctx)
 	return err

@@ -58,7 +58,8 @@ func TestLinesRoundOncePerRate(t *testing.T) {
 			tax.Rule{Mode: tax.Inclusive, Rounding: tax.Ceil}, tax.Amounts{10: 1100}, tax.Lines{{Rate: 10, Taxable: 1000, Tax: 100}},
 		},
 		"two rates, the higher first; a rate without an amount has no line": {
-			tax.Rule{Mode: tax.Exclusive, Rounding: tax.Floor}, tax.Amounts{8: 199, 10: 199, 5: 0},
+			tax.Rule{Mode: tax.Exclusive, Rounding: tax.Floor},
+			tax.Amounts{8: 199, 10: 199, 5: 0},
 			tax.Lines{{Rate: 10, Taxable: 199, Tax: 19}, {Rate: 8, Taxable: 199, Tax: 15}},
 		},
 		"nothing": {tax.Rule{Mode: tax.Exclusive, Rounding: tax.Ceil}, tax.Amounts{}, tax.Lines{}},
@@ -203,15 +204,18 @@ func TestSplitTiesToTheEarlier(t *testing.T) {
 		want  []tax.Lines
 	}{
 		"346 in three": {
-			tax.Lines{{Rate: 10, Taxable: 315, Tax: 31}}, 3,
+			tax.Lines{{Rate: 10, Taxable: 315, Tax: 31}},
+			3,
 			[]tax.Lines{{{Rate: 10, Taxable: 105, Tax: 11}}, {{Rate: 10, Taxable: 105, Tax: 10}}, {{Rate: 10, Taxable: 105, Tax: 10}}},
 		},
 		"equal parts, the odd tax to the first": {
-			tax.Lines{{Rate: 10, Taxable: 192, Tax: 18}}, 2,
+			tax.Lines{{Rate: 10, Taxable: 192, Tax: 18}},
+			2,
 			[]tax.Lines{{{Rate: 10, Taxable: 96, Tax: 9}}, {{Rate: 10, Taxable: 96, Tax: 9}}},
 		},
 		"two rates, the largest remainder of each rate rounded up": {
-			tax.Lines{{Rate: 10, Taxable: 91, Tax: 9}, {Rate: 8, Taxable: 94, Tax: 7}}, 3,
+			tax.Lines{{Rate: 10, Taxable: 91, Tax: 9}, {Rate: 8, Taxable: 94, Tax: 7}},
+			3,
 			[]tax.Lines{
 				{{Rate: 10, Taxable: 31, Tax: 3}, {Rate: 8, Taxable: 31, Tax: 2}},
 				{{Rate: 10, Taxable: 30, Tax: 3}, {Rate: 8, Taxable: 31, Tax: 3}},
