@@ -35,7 +35,8 @@ func Register(api huma.API, s *Service) {
 	registerToken(api, s)
 }
 
-type byID struct {
+// ByID names one thing. It is embedded, so it must be exported to be filled in.
+type ByID struct {
 	ID uuid.UUID `path:"id" format:"uuid"`
 }
 
@@ -61,7 +62,7 @@ type listInput struct {
 }
 
 type changeInput struct {
-	byID
+	ByID
 	Body struct {
 		Version int64   `json:"version" minimum:"1" doc:"The version you saw"`
 		Name    *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
@@ -97,7 +98,7 @@ func registerTerminals(api huma.API, d *DB) {
 			return &listOutput{wire.Listed(in.Page, rows, func(v Terminal) string { return v.ID.String() }, same)}, nil
 		})
 	huma.Register(api, operation(access.Users(access.TerminalsRead), "get-terminal", http.MethodGet, "/terminals/{id}", tag, "Read a terminal"),
-		func(ctx context.Context, in *byID) (*output, error) {
+		func(ctx context.Context, in *ByID) (*output, error) {
 			t, err := d.Terminal(ctx, access.From(ctx).Scope(), in.ID)
 			return &output{t}, err
 		})
@@ -118,7 +119,7 @@ func registerTerminals(api huma.API, d *DB) {
 }
 
 type stateInput struct {
-	byID
+	ByID
 	Body struct {
 		Version int64 `json:"version" minimum:"1" doc:"The version you saw"`
 	}

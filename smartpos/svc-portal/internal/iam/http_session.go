@@ -11,7 +11,8 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 )
 
-type byID struct {
+// ByID names one thing. It is embedded, so it must be exported to be filled in.
+type ByID struct {
 	ID uuid.UUID `path:"id" format:"uuid"`
 }
 
@@ -25,7 +26,7 @@ type passwordInput struct {
 }
 
 type ofUser struct {
-	byID
+	ByID
 	wire.Page
 }
 
@@ -36,7 +37,7 @@ func registerSessions(api huma.API, s *Service) {
 			return s.sessions(ctx, access.From(ctx).UserID, *in)
 		})
 	huma.Register(api, quiet(operation(access.Users(access.SessionsOwn), "end-own-session", http.MethodDelete, "/auth/user/sessions/{id}", tag, "End one of one's own sessions")),
-		func(ctx context.Context, in *byID) (*struct{}, error) {
+		func(ctx context.Context, in *ByID) (*struct{}, error) {
 			caller := access.From(ctx)
 			return nil, s.DB.EndSession(ctx, caller.Scope(), caller.UserID, in.ID)
 		})
@@ -49,7 +50,7 @@ func registerSessions(api huma.API, s *Service) {
 			return s.sessions(ctx, in.ID, in.Page)
 		})
 	huma.Register(api, quiet(operation(access.Users(access.UsersWrite), "end-user-sessions", http.MethodDelete, "/users/{id}/sessions", tag, "Sign a user out everywhere")),
-		func(ctx context.Context, in *byID) (*struct{}, error) {
+		func(ctx context.Context, in *ByID) (*struct{}, error) {
 			caller := access.From(ctx)
 			return nil, s.DB.EndSessions(ctx, caller.Scope(), in.ID, func(u User) error { return mayManage(caller, u.Role) })
 		})

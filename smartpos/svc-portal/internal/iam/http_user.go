@@ -29,7 +29,7 @@ type createUser struct {
 }
 
 type changeUser struct {
-	byID
+	ByID
 	Body struct {
 		Version    int64        `json:"version" minimum:"1" doc:"The version you saw"`
 		Name       *string      `json:"name,omitempty" minLength:"1" maxLength:"200"`
@@ -73,7 +73,7 @@ func registerUsers(api huma.API, s *Service) {
 			return &userList{wire.Listed(in.Page, rows, func(v User) string { return v.ID.String() }, same)}, nil
 		})
 	huma.Register(api, operation(access.Users(access.UsersRead), "get-user", http.MethodGet, "/users/{id}", tag, "Read a user"),
-		func(ctx context.Context, in *byID) (*userOutput, error) {
+		func(ctx context.Context, in *ByID) (*userOutput, error) {
 			user, err := s.DB.User(ctx, access.From(ctx).Scope(), in.ID)
 			return &userOutput{user}, err
 		})
@@ -81,7 +81,7 @@ func registerUsers(api huma.API, s *Service) {
 		func(ctx context.Context, in *changeUser) (*userOutput, error) { return s.changeUser(ctx, in) })
 	huma.Register(api, quiet(operation(access.Users(access.UsersWrite), "reset-user-mfa", http.MethodPost, "/users/{id}/mfa/reset", tag,
 		"Take away a second factor that was lost")),
-		func(ctx context.Context, in *byID) (*struct{}, error) {
+		func(ctx context.Context, in *ByID) (*struct{}, error) {
 			caller := access.From(ctx)
 			if in.ID == caller.UserID {
 				return nil, problem.Forbidden.New("Somebody else has to take away your second factor.")

@@ -30,17 +30,19 @@ func operation(rule access.Rule, id, method, path, tag, summary string) huma.Ope
 	return rule.On(op)
 }
 
-type byID struct {
+// ByID names one thing. It is embedded, so it must be exported to be filled in.
+type ByID struct {
 	ID uuid.UUID `path:"id" format:"uuid"`
 }
 
-type listQuery struct {
+// ListQuery is what the lists here have in common.
+type ListQuery struct {
 	wire.Page
 	Status string `query:"status" enum:"active,inactive"`
 	Code   string `query:"code" maxLength:"32"`
 }
 
-func (q listQuery) filter() (Filter, error) {
+func (q ListQuery) filter() (Filter, error) {
 	before, err := q.Before()
 	return Filter{Status: q.Status, Code: q.Code, Before: before, Size: q.Size()}, err
 }
@@ -70,7 +72,7 @@ type createPSP struct {
 }
 
 type changePSP struct {
-	byID
+	ByID
 	Body struct {
 		Version int64   `json:"version" minimum:"1" doc:"The version you saw"`
 		Name    *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
@@ -84,7 +86,7 @@ func registerPSPs(api huma.API, d *DB) {
 			return answer(d.CreatePSP(ctx, access.From(ctx).Scope(), PSP{Code: in.Body.Code, Name: in.Body.Name}))
 		})
 	huma.Register(api, operation(access.Users(access.PSPsRead), "list-psps", http.MethodGet, "/psps", "PSPs", "List the PSPs"),
-		func(ctx context.Context, in *listQuery) (*output[wire.List[PSP]], error) {
+		func(ctx context.Context, in *ListQuery) (*output[wire.List[PSP]], error) {
 			f, err := in.filter()
 			if err != nil {
 				return nil, err
@@ -93,7 +95,7 @@ func registerPSPs(api huma.API, d *DB) {
 			return listed(in.Page, rows, err, func(p PSP) uuid.UUID { return p.ID })
 		})
 	huma.Register(api, operation(access.Users(access.PSPsRead), "get-psp", http.MethodGet, "/psps/{id}", "PSPs", "Read a PSP"),
-		func(ctx context.Context, in *byID) (*output[PSP], error) {
+		func(ctx context.Context, in *ByID) (*output[PSP], error) {
 			return answer(d.PSP(ctx, access.From(ctx).Scope(), in.ID))
 		})
 	huma.Register(api, operation(access.Users(access.PSPsWrite), "change-psp", http.MethodPatch, "/psps/{id}", "PSPs", "Change a PSP"),
@@ -120,7 +122,7 @@ type createMerchant struct {
 }
 
 type changeMerchant struct {
-	byID
+	ByID
 	Body struct {
 		Version                   int64   `json:"version" minimum:"1" doc:"The version you saw"`
 		Name                      *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
@@ -131,7 +133,7 @@ type changeMerchant struct {
 }
 
 type listMerchants struct {
-	listQuery
+	ListQuery
 	PSPID uuid.UUID `query:"psp_id" format:"uuid"`
 }
 
@@ -162,7 +164,7 @@ func registerMerchants(api huma.API, d *DB) {
 			return listed(in.Page, rows, err, func(m Merchant) uuid.UUID { return m.ID })
 		})
 	huma.Register(api, operation(access.Users(access.MerchantsRead), "get-merchant", http.MethodGet, "/merchants/{id}", "Merchants", "Read a merchant"),
-		func(ctx context.Context, in *byID) (*output[Merchant], error) {
+		func(ctx context.Context, in *ByID) (*output[Merchant], error) {
 			return answer(d.Merchant(ctx, access.From(ctx).Scope(), in.ID))
 		})
 	huma.Register(api, operation(access.Users(access.MerchantsWrite), "change-merchant", http.MethodPatch, "/merchants/{id}", "Merchants", "Change a merchant"),
@@ -196,7 +198,7 @@ type createStore struct {
 }
 
 type changeStore struct {
-	byID
+	ByID
 	Body struct {
 		Version   int64   `json:"version" minimum:"1" doc:"The version you saw"`
 		Name      *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
@@ -210,7 +212,7 @@ type changeStore struct {
 }
 
 type listStores struct {
-	listQuery
+	ListQuery
 	MerchantID uuid.UUID `query:"merchant_id" format:"uuid"`
 }
 
@@ -241,7 +243,7 @@ func registerStores(api huma.API, d *DB) {
 			return listed(in.Page, rows, err, func(s Store) uuid.UUID { return s.ID })
 		})
 	huma.Register(api, operation(access.Users(access.StoresRead), "get-store", http.MethodGet, "/stores/{id}", "Stores", "Read a store"),
-		func(ctx context.Context, in *byID) (*output[Store], error) {
+		func(ctx context.Context, in *ByID) (*output[Store], error) {
 			return answer(d.Store(ctx, access.From(ctx).Scope(), in.ID))
 		})
 	huma.Register(api, operation(access.Users(access.StoresWrite), "change-store", http.MethodPatch, "/stores/{id}", "Stores", "Change a store"),
