@@ -21,6 +21,7 @@ type config struct {
 	Archive   string        `env:"MATCHER_ARCHIVE_DIR" doc:"folder that keeps the files as received; empty: they stay where they are found"`
 	Grace     time.Duration `env:"MATCHER_GRACE" envDefault:"2s" doc:"what the gateway accepted this close to the end of a partial file may be in the next"`
 	Settling  time.Duration `env:"MATCHER_SETTLING" envDefault:"1m" doc:"how long the gateway may take to learn what a provider accepted"`
+	Batch     int           `env:"MATCHER_BATCH" envDefault:"1000" doc:"matches that one transaction posts"`
 	LateAfter time.Duration `env:"MATCHER_LATE_AFTER" envDefault:"10h30m" doc:"a file that is not there this long after its day's end is late"`
 }
 
@@ -29,12 +30,15 @@ func (c *config) Check() error {
 	if c.Grace < 0 || c.Settling < 0 || c.LateAfter < 0 {
 		return errors.New("  MATCHER_GRACE, MATCHER_SETTLING and MATCHER_LATE_AFTER are not negative")
 	}
+	if c.Batch < 1 || c.Batch > 100_000 {
+		return errors.New("  MATCHER_BATCH is between 1 and 100000")
+	}
 	return c.Local.Check()
 }
 
 func (c *config) matcher() run.Config {
 	cfg := run.Defaults()
-	cfg.Grace, cfg.Settling, cfg.LateAfter, cfg.Archive = c.Grace, c.Settling, c.LateAfter, c.Archive
+	cfg.Grace, cfg.Settling, cfg.LateAfter, cfg.Archive, cfg.Batch = c.Grace, c.Settling, c.LateAfter, c.Archive, c.Batch
 	return cfg
 }
 

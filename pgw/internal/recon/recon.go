@@ -113,6 +113,7 @@ func derivedID(prefix string, at time.Time, parts ...string) string {
 
 // Problems that only reconciliation knows.
 var (
-	ErrNoRun    = problem.Define("reconciliation_run_unknown", 404, "There is no such reconciliation run")
-	ErrNoResult = problem.Define("reconciliation_not_complete", 409, "The run has no result yet")
+	ErrNoException = problem.Define("reconciliation_exception_unknown", 404, "There is no such reconciliation exception")
+	ErrNoRun       = problem.Define("reconciliation_run_unknown", 404, "There is no such reconciliation run")
+	ErrNoResult    = problem.Define("reconciliation_not_complete", 409, "The run has no result yet")
 )

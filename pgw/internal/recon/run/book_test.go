@@ -26,8 +26,8 @@ import (
 const (
 	firstPartner  = "cp_01KAHB5X00000000000000000A"
 	firstContract = "000000000000008181"
-	today    = "2026-11-21"
-	tomorrow = "2026-11-22"
+	today         = "2026-11-21"
+	tomorrow      = "2026-11-22"
 )
 
 var tokyo = time.FixedZone("Asia/Tokyo", 9*60*60)
@@ -45,7 +45,7 @@ type book struct {
 	// Whose payments and files it makes.
 	partner, contract string
 	n                 int
-	lines []string // of the file being written
+	lines             []string // of the file being written
 }
 
 func setup(t testing.TB) *book {

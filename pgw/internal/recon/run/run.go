@@ -186,6 +186,7 @@ func (m *Matcher) contract(ctx context.Context, o Options, f source.File, scope 
 	if err := s.lock(ctx, o.Wait, busy); err != nil {
 		return Outcome{}, err
 	}
+	defer s.unlock(ctx)
 	out, err := m.work(ctx, s, o, f, sh)
 	if err != nil {
 		// A run that fails says so, also when its own context is over.

@@ -105,11 +105,23 @@ func activeContracts(ctx context.Context, pool *pgxpool.Pool, provider string, f
 
 func (s *session) tryLock(ctx context.Context) (locked bool, err error) {
 	err = s.tx(ctx, "recon.lock", func(ctx context.Context, tx pgx.Tx) error {
-		p := s.scope
-		locked, err = pgwdb.New(tx).ReconTryLock(ctx, p.PartnerID+" "+p.Mode+" "+p.Provider+" "+p.ContractID)
+		locked, err = pgwdb.New(tx).ReconTryLock(ctx, s.lockName())
 		return err
 	})
 	return locked, err
+}
+
+func (s *session) lockName() string {
+	return s.scope.PartnerID + " " + s.scope.Mode + " " + s.scope.Provider + " " + s.scope.ContractID
+}
+
+// unlock gives the contract up now: the server would do so only when it notices that the connection is closed.
+func (s *session) unlock(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = s.tx(ctx, "recon.unlock", func(ctx context.Context, tx pgx.Tx) error {
+		return pgwdb.New(tx).ReconUnlock(ctx, s.lockName())
+	})
 }
 
 // begun is what a run finds of itself.
