@@ -71,8 +71,12 @@ func New(t testing.TB) *Platform {
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // what is secret in it is 0600
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return &Platform{t: t, bin: binaries(t), dir: filepath.Join(dir, "platform")}
+	p := &Platform{t: t, bin: binaries(t), dir: filepath.Join(dir, "platform")}
+	t.Cleanup(func() {
+		p.cleanup(t)
+		_ = os.RemoveAll(dir)
+	})
+	return p
 }
 
 // binaries is bin/ of the repository.
@@ -114,7 +118,6 @@ func (p *Platform) Up(variables ...string) {
 		p.t.Fatalf("the platform does not start: %v", err)
 	}
 	p.readEnv()
-	p.t.Cleanup(p.cleanup)
 }
 
 func (p *Platform) start(variables []string) error {
@@ -326,16 +329,17 @@ func (p *Platform) KillSupervisor() {
 }
 
 // cleanup stops the platform, and after a failure shows the ends of the logs.
-func (p *Platform) cleanup() {
+func (p *Platform) cleanup(t testing.TB) {
+	p.t = t
 	p.Stop()
-	if !p.t.Failed() {
+	if !t.Failed() {
 		return
 	}
 	logs, _ := filepath.Glob(filepath.Join(p.dir, "logs", "*.log")) // the pattern is well formed
 	for _, log := range logs {
 		text, err := os.ReadFile(log) //nolint:gosec // the platform's own log
 		if err == nil {
-			p.t.Logf("the end of %s:\n%s", filepath.Base(log), text[max(0, len(text)-3000):])
+			t.Logf("the end of %s:\n%s", filepath.Base(log), text[max(0, len(text)-3000):])
 		}
 	}
 }

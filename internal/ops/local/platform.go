@@ -196,7 +196,7 @@ func (v Variable) Line() string { return v.Name + "=" + Quote(v.Value) }
 
 // Quote makes one word of a text for a POSIX shell.
 func Quote(s string) string {
-	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_"
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=?@_"
 	if s != "" && strings.Trim(s, plain) == "" {
 		return s
 	}

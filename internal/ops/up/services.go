@@ -78,22 +78,28 @@ func answers(address string) func(context.Context) error {
 }
 
 func (r *runner) migratePGW(ctx context.Context) error {
-	return r.migrate(ctx, "pgw-backend", local.PGW, "pgw_backend", "matcher")
+	return r.migrate(ctx, local.PGW, []string{"pgw-backend"}, "pgw_backend", "matcher")
 }
 
 func (r *runner) migrateSmartpos(ctx context.Context) error {
-	return r.migrate(ctx, "svc-portal", local.Smartpos, "svc_portal", "svc_smarttab")
+	// One history, whoever runs it; each also makes ready what is its own.
+	return r.migrate(ctx, local.Smartpos, []string{"svc-portal", "svc-smarttab"}, "svc_portal", "svc_smarttab")
 }
 
 // migrate brings a database to the newest version and gives its services' roles their passwords.
-func (r *runner) migrate(ctx context.Context, binary string, d local.Database, roles ...string) error {
+func (r *runner) migrate(ctx context.Context, d local.Database, binaries []string, roles ...string) error {
 	var passwords []string
 	for _, role := range roles {
 		passwords = append(passwords, role+"="+r.p.RolePasswords[role])
 	}
-	_, err := r.command(ctx, binary, []string{"migrate"},
-		"DATABASE_URL="+r.p.DatabaseURL(d, d.Owner), "ROLE_PASSWORDS="+strings.Join(passwords, ","))
-	return err
+	for _, binary := range binaries {
+		_, err := r.command(ctx, binary, []string{"migrate"},
+			"DATABASE_URL="+r.p.DatabaseURL(d, d.Owner), "ROLE_PASSWORDS="+strings.Join(passwords, ","))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // partners makes sure of the keys at the payment gateway: the SmartPOS services', and those of a partner to test with.
