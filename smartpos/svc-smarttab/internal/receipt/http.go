@@ -49,7 +49,7 @@ type listInput struct {
 type listOutput struct{ Body wire.List[Receipt] }
 
 func (s *Service) getList(ctx context.Context, in *listInput) (*listOutput, error) {
-	after, err := in.Before()
+	after, err := in.Text()
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +57,10 @@ func (s *Service) getList(ctx context.Context, in *listInput) (*listOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.ofPayment(ctx, at, in.PaymentID, after, in.Size())
+	all, err := s.OfPayment(ctx, at, in.PaymentID, after, in.Size())
 	if err != nil {
 		return nil, err
 	}
 	return &listOutput{Body: wire.Listed(in.Page, all,
-		func(l listed) string { return l.id.String() }, func(l listed) Receipt { return l.receipt })}, nil
+		func(r Receipt) string { return r.Number }, func(r Receipt) Receipt { return r })}, nil
 }

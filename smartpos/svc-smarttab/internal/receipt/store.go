@@ -141,26 +141,19 @@ func (s *Service) ByNumber(ctx context.Context, at store.Place, number string) (
 	return r, err
 }
 
-// listed is a receipt in a list, with the id that lists page by.
-type listed struct {
-	id      uuid.UUID
-	receipt Receipt
-}
-
-// ofPayment reads a page of the papers of one payment, in the order of their issue.
-func (s *Service) ofPayment(ctx context.Context, at store.Place, payment uuid.UUID, after *uuid.UUID, limit int32) ([]listed, error) {
-	var all []listed
+// OfPayment reads a page of the papers of one payment, in the order of their numbers.
+func (s *Service) OfPayment(ctx context.Context, at store.Place, payment uuid.UUID, after string, limit int32) ([]Receipt, error) {
+	var all []Receipt
 	err := postgres.InReadTx(ctx, s.DB, at.Scope(), "smarttab.receipt.list", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := smarttabdb.New(tx).ListReceipts(ctx, smarttabdb.ListReceiptsParams{PaymentID: payment, After: after, MaxRows: limit})
 		if err != nil {
 			return err
 		}
-		for _, row := range rows {
-			l := listed{id: row.ID}
-			if err := json.Unmarshal(row.Data, &l.receipt); err != nil {
+		all = make([]Receipt, len(rows))
+		for i, row := range rows {
+			if err := json.Unmarshal(row.Data, &all[i]); err != nil {
 				return fmt.Errorf("receipt %s: %w", row.Number, err)
 			}
-			all = append(all, l)
 		}
 		return nil
 	})

@@ -19,6 +19,6 @@ SELECT * FROM smarttab.receipt WHERE id = @id;
 -- name: ListReceipts :many
 SELECT *
 FROM smarttab.receipt
-WHERE payment_id = @payment_id AND (sqlc.narg(after)::uuid IS NULL OR id > sqlc.narg(after))
-ORDER BY id
+WHERE payment_id = @payment_id AND number > @after::text
+ORDER BY number
 LIMIT @max_rows;
