@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/mpac-cloud/mpac/pgw/client"
 	"github.com/mpac-cloud/mpac/platform/httpserver"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/redis"
@@ -13,15 +14,20 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/internal/access"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/payment"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/pgwfeed"
 )
 
 // config is all that svc-smarttab reads from its environment.
 type config struct {
 	service.Local
-	HTTP   httpserver.Config
-	DB     postgres.Config
-	Redis  redis.Config
-	Access access.Config
+	HTTP     httpserver.Config
+	DB       postgres.Config
+	Redis    redis.Config
+	Access   access.Config
+	PGW      client.Config
+	Payments payment.Config
+	Feed     pgwfeed.Config
 }
 
 // Check holds the parts against each other.

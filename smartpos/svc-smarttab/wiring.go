@@ -6,15 +6,18 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-redis/redis_rate/v10"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/riverqueue/river"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
+	"github.com/mpac-cloud/mpac/pgw/client"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/httpserver"
 	"github.com/mpac-cloud/mpac/platform/jobs"
@@ -26,6 +29,10 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/bill"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/order"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/payment"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/pgwfeed"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/receipt"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/settlement"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/store"
 )
 
@@ -35,6 +42,9 @@ type outside struct {
 	db       *pgxpool.Pool
 	redis    *goredis.Client // nil: run without
 	verifier *access.Verifier
+	gateway  *client.Client
+	payments payment.Config
+	feed     pgwfeed.Config
 }
 
 // app is the service, wired.
@@ -43,6 +53,7 @@ type app struct {
 	server     *httpserver.Server
 	jobs       *jobs.Client // nil without a database
 	partitions *partition.Keeper
+	reader     *pgwfeed.Reader
 }
 
 // open connects the process to what it talks to. Nothing here waits: it becomes ready when they answer.
@@ -56,11 +67,20 @@ func open(ctx context.Context, cfg config) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: otelhttp.NewTransport(http.DefaultTransport)}
+	portal := &http.Client{Timeout: 5 * time.Second, Transport: otelhttp.NewTransport(http.DefaultTransport)}
 	verifier := access.NewVerifier(
-		access.FromURL(client, cfg.Access.PortalURL+access.HumanKeysPath),
-		access.FromURL(client, cfg.Access.PortalURL+access.DeviceKeysPath), now)
-	return assemble(cfg.HTTP, outside{clock: now, db: db, redis: cache, verifier: verifier})
+		access.FromURL(portal, cfg.Access.PortalURL+access.HumanKeysPath),
+		access.FromURL(portal, cfg.Access.PortalURL+access.DeviceKeysPath), now)
+	gateway, err := client.New(cfg.PGW, now)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Payments.PublicURL == "" {
+		cfg.Payments.PublicURL = cfg.PGW.URL
+	}
+	return assemble(cfg.HTTP, outside{
+		clock: now, db: db, redis: cache, verifier: verifier, gateway: gateway, payments: cfg.Payments, feed: cfg.Feed,
+	})
 }
 
 // assemble puts the service together, top to bottom.
@@ -77,20 +97,34 @@ func assemble(cfg httpserver.Config, out outside) (*app, error) {
 	stores := store.NewDirectory(out.db)
 	order.Register(server.API, order.NewBook(out.db, out.clock), stores)
 	bill.Register(server.API, bill.NewBook(out.db, out.clock), stores)
+	payments := &payment.Service{DB: out.db, Stores: stores, Clock: out.clock, Gateway: payment.NewGateway(out.gateway), Config: out.payments}
+	payments.Register(server.API)
+	(&receipt.Service{DB: out.db, Stores: stores}).Register(server.API)
+	settlements := &settlement.Service{DB: out.db, Stores: stores, Clock: out.clock}
+	settlements.Register(server.API)
 
-	a := &app{outside: out, server: server, partitions: partition.New(out.db, out.clock)}
+	a := &app{
+		outside: out, server: server, partitions: partition.New(out.db, out.clock),
+		reader: &pgwfeed.Reader{
+			DB: out.db, Clock: out.clock, Gateway: payments.Gateway, Payments: payments, Config: out.feed, Owner: uuid.NewString(),
+		},
+	}
 	if out.db == nil {
 		return a, nil
 	}
 	workers := river.NewWorkers()
 	a.partitions.AddWorkers(workers)
+	payments.AddWorkers(workers)
+	settlements.AddWorkers(workers)
+	a.reader.AddWorkers(workers)
 	a.jobs, err = jobs.New(out.db, jobs.Options{
 		Schema: mpacdb.SmarttabJobSchema, Workers: workers, Logger: slog.Default(),
-		Periodic: []*river.PeriodicJob{partition.Periodic()},
+		Periodic: []*river.PeriodicJob{partition.Periodic(), payment.Periodic()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
+	payments.Jobs, settlements.Jobs, a.reader.Jobs = a.jobs, a.jobs, a.jobs
 	server.Ready.Add("postgresql", func(ctx context.Context) error { return out.db.Ping(ctx) })
 	server.Ready.Add("partitions", a.partitions.Ready)
 	return a, nil
@@ -117,6 +151,9 @@ func info() httpserver.Info {
 		Tags: []*huma.Tag{
 			{Name: "Orders", Description: "What customers bought: open, then billed, then completed."},
 			{Name: "Bills", Description: "Requests to pay for orders, whole or in parts."},
+			{Name: "Payments", Description: "Money for bills: cash, cards, wallets; and its way back."},
+			{Name: "Receipts", Description: "What the customer takes home, with the fields of a qualified invoice."},
+			{Name: "settlements", Description: "The close of day: what is in the drawer, X and Z reports."},
 		},
 	}
 }
@@ -125,6 +162,9 @@ func info() httpserver.Info {
 func (a *app) run(ctx context.Context) error {
 	go a.server.Ready.Watch(ctx)
 	go a.startJobs(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() { a.reader.Run(ctx) })
+	defer reading.Wait()
 	return a.server.Run(ctx)
 }
 
