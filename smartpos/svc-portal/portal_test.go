@@ -25,6 +25,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/lestrrat-go/jwx/v3/jwt"
 	"github.com/pquerna/otp/totp"
 	goredis "github.com/redis/go-redis/v9"
@@ -35,6 +37,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/httpserver/openapitest"
 	"github.com/mpac-cloud/mpac/platform/postgres/pgtest"
 	"github.com/mpac-cloud/mpac/platform/sealed"
+	"github.com/mpac-cloud/mpac/smartpos/internal/access"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/mpacdbtest"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/device"
@@ -433,4 +436,21 @@ func eventually(t testing.TB, what string, condition func() bool) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// published asks for keys as another service does.
+func (p *portal) published(path string) access.KeySource {
+	return func(context.Context) (jwk.Set, error) {
+		return jwk.Parse(p.get(path, "").want(p.t, http.StatusOK, "").raw)
+	}
+}
+
+func kidOf(t testing.TB, token string) string {
+	t.Helper()
+	message, err := jws.Parse([]byte(token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid, _ := message.Signatures()[0].ProtectedHeaders().KeyID()
+	return kid
 }
