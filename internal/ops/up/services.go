@@ -148,7 +148,7 @@ func (r *runner) pgwEnvironment() []string {
 	return []string{
 		"LISTEN_ADDR=" + local.Address(r.ports.PGW), "DATABASE_URL=" + r.p.DatabaseURL(local.PGW, "pgw_backend"),
 		"SEAL_KEY_FILE=" + r.o.Dir.Path("keys", "pgw.seal"), "PAYPAY_TEST_URL=" + sandbox, "PAYPAY_LIVE_URL=" + sandbox,
-		"PUBLIC_URL=" + local.URL(r.ports.PGW),
+		"PROVIDER_FILE_HOSTS=" + sandbox,
 	}
 }
 
