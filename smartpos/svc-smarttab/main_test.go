@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/mpac-cloud/mpac/pgw/client"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/httpserver"
 	"github.com/mpac-cloud/mpac/platform/httpserver/openapitest"
@@ -21,6 +22,8 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/internal/access/accesstest"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/mpacdbtest"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/payment"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tilltest"
 )
 
 // bundle is the service with a database of its own, two tenants in it, and tokens for anybody.
@@ -49,7 +52,15 @@ func setup(t *testing.T, settings ...string) *bundle {
 	db := mpacdbtest.New(t)
 	manual := clock.NewManual(noon)
 	issuer := accesstest.New(t, manual.Now)
-	a, err := assemble(httpserver.Config{}, outside{clock: manual.Now, db: db.Pool(mpacdb.RoleSmarttab), verifier: issuer.Verifier(t)})
+	pgw := tilltest.NewGateway(t, manual.Now)
+	gateway, err := client.New(client.Config{URL: pgw.URL, APIKey: "pk_test_1", SecretKey: "sk_test_1"}, manual.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := assemble(httpserver.Config{}, outside{
+		clock: manual.Now, db: db.Pool(mpacdb.RoleSmarttab), verifier: issuer.Verifier(t), gateway: gateway,
+		payments: payment.Config{PublicURL: pgw.URL, QRExpiry: 10 * time.Minute, RefundLimit: 30_000, OpenWithin: time.Minute},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

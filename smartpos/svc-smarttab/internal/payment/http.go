@@ -290,3 +290,13 @@ func noCardNumber(field, text string) error {
 	}
 	return nil
 }
+
+// TransformSchema says what may be null.
+func (PaymentView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return wire.Nullable(s, "card", "failure")
+}
+
+// TransformSchema says what may be null.
+func (RefundView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return wire.Nullable(s, "failure")
+}

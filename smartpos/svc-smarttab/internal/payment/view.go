@@ -12,7 +12,7 @@ type PaymentView struct {
 	ID        uuid.UUID   `json:"id"`
 	StoreID   uuid.UUID   `json:"store_id"`
 	BillID    uuid.UUID   `json:"bill_id"`
-	SplitID   *uuid.UUID  `json:"split_id"`
+	SplitID   *uuid.UUID  `json:"split_id" nullable:"true"`
 	Status    Status      `json:"status" enum:"pending,processing,completed,failed,cancelled,refunded"`
 	Version   int32       `json:"version"`
 	Method    Method      `json:"method" enum:"cash,qr,card"`
@@ -25,7 +25,7 @@ type PaymentView struct {
 	IntentID  *string     `json:"payment_intent_id" doc:"The payment gateway's id of this payment"`
 	Token     *string     `json:"payment_token" doc:"For the terminal that made the payment, in answers to its POST only: with it the terminal confirms at pgw_url"`
 	PgwURL    *string     `json:"pgw_url" doc:"Where the terminal confirms a QR payment"`
-	ExpiresAt *wire.Time  `json:"expires_at"`
+	ExpiresAt *wire.Time  `json:"expires_at" nullable:"true"`
 	Refunded  int64       `json:"refunded_amount" doc:"Gone back"`
 	Refunding int64       `json:"refunding_amount" doc:"On its way back"`
 	Failure   *Failure    `json:"failure"`
@@ -33,15 +33,15 @@ type PaymentView struct {
 	TaxLines  tax.Lines   `json:"tax_lines" nullable:"false" doc:"Its part of the bill's taxes, once completed"`
 	Discount  int64       `json:"discount" doc:"Its part of the bill's discount, once completed"`
 	// SettlementID is the business day it counts on.
-	SettlementID    *uuid.UUID   `json:"settlement_id"`
+	SettlementID    *uuid.UUID   `json:"settlement_id" nullable:"true"`
 	TakenBy         TakenBy      `json:"taken_by"`
-	CancelRequested *wire.Time   `json:"cancel_requested_at"`
-	LateSuccess     *wire.Time   `json:"late_success_at" doc:"The provider was paid after the payment had ended; the gateway returns that money"`
-	Reconciled      *wire.Time   `json:"reconciled_at" doc:"Found in the provider's own file"`
+	CancelRequested *wire.Time   `json:"cancel_requested_at" nullable:"true"`
+	LateSuccess     *wire.Time   `json:"late_success_at" nullable:"true" doc:"The provider was paid after the payment had ended; the gateway returns that money"`
+	Reconciled      *wire.Time   `json:"reconciled_at" nullable:"true" doc:"Found in the provider's own file"`
 	OccurredAt      wire.Time    `json:"occurred_at"`
 	CreatedAt       wire.Time    `json:"created_at"`
 	UpdatedAt       wire.Time    `json:"updated_at"`
-	CompletedAt     *wire.Time   `json:"completed_at"`
+	CompletedAt     *wire.Time   `json:"completed_at" nullable:"true"`
 	Refunds         []RefundView `json:"refunds" nullable:"false"`
 }
 
@@ -66,7 +66,7 @@ type RefundView struct {
 	TaxLines  tax.Lines    `json:"tax_lines" nullable:"false"`
 	CreatedAt wire.Time    `json:"created_at"`
 	UpdatedAt wire.Time    `json:"updated_at"`
-	EndedAt   *wire.Time   `json:"ended_at"`
+	EndedAt   *wire.Time   `json:"ended_at" nullable:"true"`
 }
 
 // view is p as it travels, with those of refunds that are its own, and a token for who may have it.

@@ -64,3 +64,8 @@ func (s *Service) getList(ctx context.Context, in *listInput) (*listOutput, erro
 	return &listOutput{Body: wire.Listed(in.Page, all,
 		func(r Receipt) string { return r.Number }, func(r Receipt) Receipt { return r })}, nil
 }
+
+// TransformSchema says what may be null.
+func (Receipt) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return wire.Nullable(s, "part", "card")
+}

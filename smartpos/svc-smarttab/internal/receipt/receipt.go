@@ -32,7 +32,7 @@ type Receipt struct {
 	StoreID   uuid.UUID `json:"store_id"`
 	PaymentID uuid.UUID `json:"payment_id"`
 	// RefundID and ReturnOf are a return invoice's: which refund, and the number of the receipt it takes back from.
-	RefundID *uuid.UUID `json:"refund_id"`
+	RefundID *uuid.UUID `json:"refund_id" nullable:"true"`
 	ReturnOf *string    `json:"return_of" doc:"Number of the receipt that this return invoice takes back from"`
 	IssuedAt wire.Time  `json:"issued_at"`
 	Issuer   Issuer     `json:"issuer"`

@@ -18,18 +18,18 @@ var (
 
 // DayReport is an X or a Z: what a store's business day came to. Amounts are in the minor unit of its currency.
 type DayReport struct {
-	ID          *uuid.UUID `json:"id" doc:"null while nothing has been booked to the day"`
+	ID          *uuid.UUID `json:"id" nullable:"true" doc:"null while nothing has been booked to the day"`
 	StoreID     uuid.UUID  `json:"store_id"`
 	BusinessDay string     `json:"business_day" example:"2026-04-01"`
 	Status      Status     `json:"status" enum:"open,closed,reconciled" doc:"reconciled: every provider payment of the day has been found in the providers' own files"`
 	Number      *int64     `json:"number" doc:"The Z's number, without gaps within the store; null while open"`
 	Currency    string     `json:"currency"`
-	Corrects    *uuid.UUID `json:"corrects_id" doc:"Of a correction: the first Z of the day"`
+	Corrects    *uuid.UUID `json:"corrects_id" nullable:"true" doc:"Of a correction: the first Z of the day"`
 	Reason      *string    `json:"correction_reason"`
 	OpenedAt    wire.Time  `json:"opened_at"`
-	ClosedAt    *wire.Time `json:"closed_at"`
+	ClosedAt    *wire.Time `json:"closed_at" nullable:"true"`
 	ClosedBy    *string    `json:"closed_by" doc:"User or device id"`
-	Reconciled  *wire.Time `json:"reconciled_at"`
+	Reconciled  *wire.Time `json:"reconciled_at" nullable:"true"`
 	Figures
 	ExpectedCash int64            `json:"expected_cash" doc:"Float + cash sales - cash refunds + paid in - paid out"`
 	CountedCash  *int64           `json:"counted_cash"`
