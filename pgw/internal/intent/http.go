@@ -29,7 +29,7 @@ func Register(api huma.API, s *Service) {
 	keyed := func(o huma.Operation, statuses ...int) huma.Operation {
 		answers := map[int]any{}
 		for _, st := range statuses {
-			answers[st] = Resource{}
+			answers[st] = PaymentIntent{}
 		}
 		return httpapi.Keyed(api, o, answers)
 	}
@@ -63,16 +63,17 @@ const (
 
 type handlers struct{ s *Service }
 
-type intentPath struct {
+// IntentPath is the path of one PaymentIntent. (huma reads exported embedded structs only.)
+type IntentPath struct {
 	ID string `path:"id" pattern:"^pi_[0-9A-HJKMNP-TV-Z]{26}$" example:"pi_01JD3Q6Z8M4V0S9T2B7N5K1XWC" doc:"The PaymentIntent"`
 }
 
 type createInput struct {
 	httpapi.KeyHeader
-	Body createBody
+	Body createPaymentIntentBody
 }
 
-type createBody struct {
+type createPaymentIntentBody struct {
 	Amount             int64             `json:"amount" minimum:"1" maximum:"999999999999" example:"1200" doc:"In the currency's minor unit: 1200 is 1,200 yen, or 12.00 dollars"`
 	Currency           string            `json:"currency" pattern:"^[A-Z]{3}$" example:"JPY" doc:"ISO 4217"`
 	PaymentMethodTypes []string          `json:"payment_method_types" nullable:"false" minItems:"1" maxItems:"5" enum:"qr_mpm,qr_cpm,card,e_money,cash" example:"[\"qr_mpm\"]" doc:"What confirm may choose from"`
@@ -125,7 +126,7 @@ type listInput struct {
 	UpdatedTo       time.Time `query:"updated_to" doc:"RFC 3339, exclusive"`
 }
 
-type listOutput struct{ Body httpapi.Page[Resource] }
+type listOutput struct{ Body httpapi.Page[PaymentIntent] }
 
 func (h handlers) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	before, err := in.After(func(s string) error { _, err := id.ParseULID(Prefix, s); return err })
@@ -139,7 +140,7 @@ func (h handlers) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	data, last := make([]Resource, 0, len(page)), ""
+	data, last := make([]PaymentIntent, 0, len(page)), ""
 	for _, intent := range page {
 		data, last = append(data, Render(intent)), intent.ID
 	}
@@ -147,11 +148,11 @@ func (h handlers) list(ctx context.Context, in *listInput) (*listOutput, error) 
 }
 
 type getInput struct {
-	intentPath
+	IntentPath
 	PaymentToken string `query:"payment_token" maxLength:"128" doc:"A payment token, when the Authorization header has none"`
 }
 
-type intentOutput struct{ Body Resource }
+type intentOutput struct{ Body PaymentIntent }
 
 func (h handlers) get(ctx context.Context, in *getInput) (*intentOutput, error) {
 	out, err := h.s.Retrieve(ctx, partner.From(ctx).Identity, in.ID)
@@ -159,12 +160,12 @@ func (h handlers) get(ctx context.Context, in *getInput) (*intentOutput, error) 
 }
 
 type confirmInput struct {
-	intentPath
+	IntentPath
 	httpapi.KeyHeader
-	Body confirmBody
+	Body confirmPaymentIntentBody
 }
 
-type confirmBody struct {
+type confirmPaymentIntentBody struct {
 	PaymentMethodType string     `json:"payment_method_type" enum:"qr_mpm,qr_cpm,card,e_money,cash" example:"qr_mpm" doc:"One of the PaymentIntent's types"`
 	Provider          string     `json:"provider,omitempty" maxLength:"32" example:"paypay" doc:"For QR. qr_cpm may leave it out: the code tells the wallet"`
 	CustomerCode      string     `json:"customer_code,omitempty" pattern:"^[0-9A-Za-z_-]{1,64}$" doc:"qr_cpm: what was scanned from the customer's phone. Not kept"`
@@ -196,7 +197,7 @@ func (h handlers) confirm(ctx context.Context, in *confirmInput) (*httpapi.Kept,
 }
 
 type captureInput struct {
-	intentPath
+	IntentPath
 	httpapi.KeyHeader
 	Body *struct {
 		Amount int64 `json:"amount,omitempty" minimum:"1" maximum:"999999999999" doc:"Minor unit; left out: all that is held"`
@@ -212,12 +213,12 @@ func (h handlers) capture(ctx context.Context, in *captureInput) (*httpapi.Kept,
 }
 
 type cancelInput struct {
-	intentPath
+	IntentPath
 	httpapi.KeyHeader
-	Body *cancelBody
+	Body *cancelPaymentIntentBody
 }
 
-type cancelBody struct {
+type cancelPaymentIntentBody struct {
 	Reason       string `json:"reason,omitempty" maxLength:"255" example:"the customer changed their mind"`
 	PaymentToken string `json:"payment_token,omitempty" maxLength:"128" doc:"A payment token, when the Authorization header has none"`
 }
@@ -230,13 +231,13 @@ func (h handlers) cancel(ctx context.Context, in *cancelInput) (*httpapi.Kept, e
 	return httpapi.Answer(h.s.Cancel(ctx, partner.From(ctx), in.ID, reason))
 }
 
-func (h handlers) sync(ctx context.Context, in *intentPath) (*intentOutput, error) {
+func (h handlers) sync(ctx context.Context, in *IntentPath) (*intentOutput, error) {
 	out, err := h.s.SyncIntent(ctx, partner.From(ctx).Identity, in.ID)
 	return &intentOutput{Body: Render(out)}, err
 }
 
 type mintInput struct {
-	intentPath
+	IntentPath
 	httpapi.KeyHeader
 }
 

@@ -130,8 +130,8 @@ var eventOf = map[Status]event.Type{
 	Succeeded: event.IntentSucceeded, Failed: event.IntentFailed, Cancelled: event.IntentCancelled,
 }
 
-// Resource is a PaymentIntent as the API and the events have it.
-type Resource struct {
+// PaymentIntent is an Intent as the API and the events have it.
+type PaymentIntent struct {
 	ID                 string            `json:"id" example:"pi_01JD3Q6Z8M4V0S9T2B7N5K1XWC" doc:"pi_ and a ULID"`
 	Object             string            `json:"object" enum:"payment_intent"`
 	Status             Status            `json:"status" enum:"requires_payment_method,requires_action,processing,requires_capture,succeeded,failed,cancelled" doc:"succeeded, failed and cancelled are final"`
@@ -192,8 +192,8 @@ func (t Time) MarshalJSON() ([]byte, error) {
 }
 
 // Render is the intent as partners see it.
-func Render(in Intent) Resource {
-	r := Resource{
+func Render(in Intent) PaymentIntent {
+	r := PaymentIntent{
 		ID: in.ID, Object: "payment_intent", Status: in.Status, Version: in.Version, Amount: in.Amount.Minor, Currency: string(in.Amount.Currency),
 		CapturedAmount: in.CapturedAmount, RefundedAmount: in.RefundedAmount, PaymentMethodTypes: in.MethodTypes,
 		PaymentMethodType: optional(in.MethodType), Provider: optional(in.Provider), ProcessingMode: optional(in.ProcessingMode),

@@ -73,8 +73,8 @@ type Refund struct {
 	seen                                           int32
 }
 
-// Resource is a refund as the API and the events have it.
-type Resource struct {
+// RefundObject is a refund as the API and the events have it.
+type RefundObject struct {
 	ID                  string          `json:"id" example:"re_01JD3R1M2N4P6Q8S0T2V4W6X8Y" doc:"re_ and a ULID"`
 	Object              string          `json:"object" enum:"refund"`
 	PaymentIntentID     string          `json:"payment_intent_id"`
@@ -91,8 +91,8 @@ type Resource struct {
 }
 
 // Render is the refund as partners see it.
-func Render(r Refund) Resource {
-	out := Resource{
+func Render(r Refund) RefundObject {
+	out := RefundObject{
 		ID: r.ID, Object: "refund", PaymentIntentID: r.IntentID, Amount: r.Amount.Minor, Currency: string(r.Amount.Currency), Status: r.Status,
 		MerchantRefundRefID: r.RefID, OccurredAt: intent.OptionalTime(r.OccurredAt), CreatedAt: intent.Time{Time: r.CreatedAt},
 		UpdatedAt: intent.Time{Time: r.UpdatedAt}, Version: r.Version,

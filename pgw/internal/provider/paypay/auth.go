@@ -31,9 +31,12 @@ func authorization(key, secret, method, path, nonce string, at time.Time, conten
 		contentType = empty
 	}
 	epoch, hash := strconv.FormatInt(at.Unix(), 10), bodyHash(contentType, body)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(strings.Join([]string{path, method, nonce, epoch, contentType, hash}, "\n")))
-	return strings.Join([]string{
-		"hmac OPA-Auth", key, base64.StdEncoding.EncodeToString(mac.Sum(nil)), nonce, epoch, hash,
-	}, ":")
+	return strings.Join([]string{"hmac OPA-Auth", key, mac(secret, path, method, nonce, epoch, contentType, hash), nonce, epoch, hash}, ":")
+}
+
+// mac signs the lines, which have no newline at their end.
+func mac(secret string, lines ...string) string {
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write([]byte(strings.Join(lines, "\n")))
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
