@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -46,8 +47,9 @@ func TestRotationWithoutAGap(t *testing.T) {
 			alive = append(alive, issued{device, p.clock.Now().Add(signing.DeviceTokenLife)}, issued{person, p.clock.Now().Add(signing.HumanTokenLife)})
 			kids[kidOf(t, device)], kids[kidOf(t, person)] = true, true
 		}
+		alive = slices.DeleteFunc(alive, func(i issued) bool { return !p.clock.Now().Before(i.until) })
 		for _, token := range alive {
-			if _, err := elsewhere.Verify(context.Background(), token.token); err != nil && p.clock.Now().Before(token.until) {
+			if _, err := elsewhere.Verify(context.Background(), token.token); err != nil {
 				t.Fatalf("minute %d: a living token was refused: %v", minute, err)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/postgres/pgtest"
 	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/smartpos/internal/access"
+	"github.com/mpac-cloud/mpac/smartpos/internal/access/accesstest"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/mpacdbtest"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/device"
@@ -453,4 +455,11 @@ func kidOf(t testing.TB, token string) string {
 	}
 	kid, _ := message.Signatures()[0].ProtectedHeaders().KeyID()
 	return kid
+}
+
+func uint64Text(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// forged is a token with all the right claims, signed by a key that svc-portal never published.
+func (p *portal) forged() string {
+	return accesstest.New(p.t, p.clock.Now).Token(p.t, access.Principal{Kind: access.KindUser, Role: access.SystemOp})
 }
