@@ -22,6 +22,12 @@ func TestBadInput(t *testing.T) {
 	}
 	set := func(name string, value any) string { return order(func(_, it object) { it[name] = value }) }
 	orders, orderPath, bills, billPath := "/api/v1/orders", "/api/v1/orders/"+open, "/api/v1/bills", "/api/v1/bills/"+pending
+	payments, moves, paidPath := "/api/v1/payments", "/api/v1/settlements/cash_movements", "/api/v1/payments/"+id(b.pay("cash", nil))
+	pay := func(change func(p object)) string {
+		p := object{"bill_id": pending, "method": "cash"}
+		change(p)
+		return text(p)
+	}
 	huge := strings.Repeat("x", 2<<20)
 	for _, c := range []struct {
 		name, method, path, body string
@@ -101,6 +107,35 @@ func TestBadInput(t *testing.T) {
 		{"split of no such bill", "POST", "/api/v1/bills/" + uuid.NewString() + "/split", `{"version":1,"mode":"whole"}`, 404},
 		{"split at a version to come", "POST", billPath + "/split", `{"version":9,"mode":"whole"}`, 409},
 		{"bill cancelled at a version to come", "POST", billPath + "/cancel", `{"version":9}`, 409},
+		{"payment of no bill", "POST", payments, pay(func(p object) { delete(p, "bill_id") }), 422},
+		{"payment of no such bill", "POST", payments, pay(func(p object) { p["bill_id"] = uuid.New() }), 404},
+		{"payment of no such part", "POST", payments, pay(func(p object) { p["split_id"] = uuid.New() }), 422},
+		{"payment of zero", "POST", payments, pay(func(p object) { p["amount"] = 0 }), 422},
+		{"negative payment", "POST", payments, pay(func(p object) { p["amount"] = -1 }), 422},
+		{"payment of more than the bill", "POST", payments, pay(func(p object) { p["amount"] = 301 }), 409},
+		{"payment beyond 64 bits", "POST", payments, strings.Replace(pay(func(p object) { p["amount"] = 777 }), "777", "99999999999999999999999", 1), 422},
+		{"payment by barter", "POST", payments, pay(func(p object) { p["method"] = "barter" }), 422},
+		{"payment in another currency", "POST", payments, pay(func(p object) { p["currency"] = "XXX" }), 422},
+		{"too little cash", "POST", payments, pay(func(p object) { p["tendered"] = 299 }), 422},
+		{"a card number as approval", "POST", payments, pay(func(p object) {
+			p["method"], p["card"] = "card", object{"result": "approved", "approval_code": "4242424242424242"}
+		}), 422},
+		{"a refund of no such payment", "POST", "/api/v1/payments/" + uuid.NewString() + "/refund", `{"reason":"x"}`, 404},
+		{"a refund without a reason", "POST", paidPath + "/refund", `{}`, 422},
+		{"a refund of more than was paid", "POST", paidPath + "/refund", `{"amount":301,"reason":"x"}`, 409},
+		{"a refund of zero", "POST", paidPath + "/refund", `{"amount":0,"reason":"x"}`, 422},
+		{"a negative refund", "POST", paidPath + "/refund", `{"amount":-300,"reason":"x"}`, 422},
+		{"a refund with a card number", "POST", paidPath + "/refund", `{"reason":"4242424242424242"}`, 422},
+		{"cancel of what is paid", "POST", paidPath + "/cancel", `{}`, 409},
+		{"no such receipt", "GET", "/api/v1/receipts/99999999", "", 404},
+		{"receipts of no payment", "GET", "/api/v1/receipts", "", 422},
+		{"a movement of nothing", "POST", moves, `{"type":"pay_in","amount":0,"reason":"x"}`, 422},
+		{"a negative movement", "POST", moves, `{"type":"pay_out","amount":-1,"reason":"x"}`, 422},
+		{"a movement to nowhere", "POST", moves, `{"type":"theft","amount":1,"reason":"x"}`, 422},
+		{"a count of pieces that do not exist", "POST", "/api/v1/settlements/close", `{"counted":{"3":1}}`, 422},
+		{"a negative count", "POST", "/api/v1/settlements/close", `{"counted":{"100":-1}}`, 422},
+		{"a count beyond 64 bits", "POST", "/api/v1/settlements/close", `{"counted":{"10000":9223372036854775807}}`, 422},
+		{"close of no day", "POST", "/api/v1/settlements/close", `{"business_day":"2026-02-30","counted":{}}`, 422},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := b.fingerprint()
