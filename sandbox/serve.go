@@ -86,15 +86,16 @@ func build(ctx context.Context, cfg *Config, ledger *books.Books, faults *fault.
 
 // run serves both faces until ctx is over or one fails.
 func run(ctx context.Context, cfg *Config, ledger *books.Books, f faces) error {
-	provider, err := net.Listen("tcp", cfg.PayPayAddr)
+	var listen net.ListenConfig
+	provider, err := listen.Listen(ctx, "tcp", cfg.PayPayAddr)
 	if err != nil {
 		return fmt.Errorf("SANDBOX_PAYPAY_ADDR %s: %w", cfg.PayPayAddr, err)
 	}
-	own, err := net.Listen("tcp", cfg.ConsoleAddr)
+	own, err := listen.Listen(ctx, "tcp", cfg.ConsoleAddr)
 	if err != nil {
 		return errors.Join(fmt.Errorf("SANDBOX_CONSOLE_ADDR %s: %w", cfg.ConsoleAddr, err), provider.Close())
 	}
-	either, err := newEitherListener(provider, cfg.DataDir)
+	either, err := newEitherListener(provider, cfg.DataDir, cfg.Clock())
 	if err != nil {
 		return errors.Join(err, provider.Close(), own.Close())
 	}

@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/mpac-cloud/mpac/platform/clock"
 )
 
 // PayPay's own SDKs speak HTTPS only, our adapter is given an http address: the PayPay port takes both, by looking at a
@@ -33,8 +35,8 @@ type eitherListener struct {
 
 // newEitherListener makes the listener; its certificate, which signs itself, is kept as tls.pem in the folder, so that a
 // client can be told to trust it.
-func newEitherListener(plain net.Listener, dir string) (*eitherListener, error) {
-	certificate, err := certificateIn(dir)
+func newEitherListener(plain net.Listener, dir string, now clock.Clock) (*eitherListener, error) {
+	certificate, err := certificateIn(dir, now)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
@@ -91,11 +93,11 @@ type bufferedConn struct {
 
 func (c bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
-func certificateIn(dir string) (tls.Certificate, error) {
+func certificateIn(dir string, now clock.Clock) (tls.Certificate, error) {
 	path := filepath.Join(dir, "tls.pem")
-	kept, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
+	kept, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if kept, err = newCertificate(time.Now()); err == nil {
+		if kept, err = newCertificate(now()); err == nil {
 			err = os.WriteFile(path, kept, 0o600)
 		}
 	}

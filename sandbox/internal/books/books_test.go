@@ -290,7 +290,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 // killAfter starts a process, kills it once it has acknowledged so many changes, and returns what it had acknowledged.
 func killAfter(t *testing.T, path string, changes int) map[string]books.Status {
 	t.Helper()
-	process := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very test
+	process := exec.CommandContext(t.Context(), os.Args[0])
 	process.Env = append(os.Environ(), childJournal+"="+path)
 	process.Stderr = os.Stderr
 	out, err := process.StdoutPipe()

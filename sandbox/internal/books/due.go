@@ -22,7 +22,11 @@ type dueItems []dueItem
 func (d dueItems) Len() int           { return len(d) }
 func (d dueItems) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
 func (d dueItems) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *dueItems) Push(x any)        { *d = append(*d, x.(dueItem)) } //nolint:forcetypeassert // only dueItems go in
+
+// Push is heap's.
+func (d *dueItems) Push(x any) { *d = append(*d, x.(dueItem)) } //nolint:forcetypeassert // only dueItems go in
+
+// Pop is heap's.
 func (d *dueItems) Pop() any {
 	last := len(*d) - 1
 	item := (*d)[last]

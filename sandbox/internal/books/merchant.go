@@ -51,15 +51,19 @@ func (s Settings) codeLife() time.Duration { return time.Duration(s.CodeLifeSeco
 func (s Settings) cancelDelay() time.Duration {
 	return time.Duration(s.CancelDelayMS) * time.Millisecond
 }
+
 func (s Settings) refundDelay() time.Duration {
 	return time.Duration(s.RefundDelayMS) * time.Millisecond
 }
+
 func (s Settings) throttle() time.Duration {
 	return time.Duration(s.RefundThrottleSeconds) * time.Second
 }
+
 func (s Settings) similarWindow() time.Duration {
 	return time.Duration(s.SimilarWindowSeconds) * time.Second
 }
+
 func (s Settings) longestAuthorization() time.Duration {
 	return time.Duration(s.PreauthorizationDays) * 24 * time.Hour
 }

@@ -70,20 +70,22 @@ type paymentList struct {
 	NextCursor *string   `json:"next_cursor"`
 }
 
-type byPayment struct {
+// ByPayment names a payment.
+type ByPayment struct {
 	MerchantPaymentID string `path:"merchant_payment_id"`
 	MerchantID        string `query:"merchant_id" doc:"Needed where two merchants use the same id"`
 }
 
-func (in byPayment) ref() books.Ref {
+func (in ByPayment) ref() books.Ref {
 	return books.Ref{MerchantID: in.MerchantID, MerchantPaymentID: in.MerchantPaymentID}
 }
 
-type byCode struct {
+// ByCode names a code.
+type ByCode struct {
 	CodeID string `path:"code_id"`
 }
 
-func (in byCode) ref() books.Ref { return books.Ref{CodeID: in.CodeID} }
+func (in ByCode) ref() books.Ref { return books.Ref{CodeID: in.CodeID} }
 
 // DeclineBody says how a payment fails.
 type DeclineBody struct {
@@ -102,38 +104,41 @@ func (c *Console) registerPayments(api huma.API) {
 	huma.Register(api, open("list-payments", http.MethodGet, "/api/paypay/payments", "Payments", "List payments, the newest first"),
 		func(_ context.Context, in *listPayments) (*body[paymentList], error) { return answer(c.list(in)) })
 	huma.Register(api, open("get-payment", http.MethodGet, "/api/paypay/payments/{merchant_payment_id}", "Payments", "Look at a payment"),
-		func(_ context.Context, in *byPayment) (*body[Payment], error) {
+		func(_ context.Context, in *ByPayment) (*body[Payment], error) {
 			return answer(c.shown(c.Books.Order(in.ref())))
 		})
 	huma.Register(api, open("pay-payment", http.MethodPost, "/api/paypay/payments/{merchant_payment_id}/pay", "Payments", "Pay, as the payer"),
-		func(_ context.Context, in *byPayment) (*body[Payment], error) {
+		func(_ context.Context, in *ByPayment) (*body[Payment], error) {
 			return answer(c.shown(c.Books.Pay(in.ref())))
 		})
 	huma.Register(api, open("pay-code", http.MethodPost, "/api/paypay/codes/{code_id}/pay", "Payments", "Pay a code, as the payer"),
-		func(_ context.Context, in *byCode) (*body[Payment], error) {
+		func(_ context.Context, in *ByCode) (*body[Payment], error) {
 			return answer(c.shown(c.Books.Pay(in.ref())))
 		})
 	huma.Register(api, open("decline-payment", http.MethodPost, "/api/paypay/payments/{merchant_payment_id}/decline", "Payments", "Let the payment fail"),
 		func(_ context.Context, in *struct {
-			byPayment
+			ByPayment
 			Body *DeclineBody
-		}) (*body[Payment], error) {
+		},
+		) (*body[Payment], error) {
 			return answer(c.decline(in.ref(), in.Body))
 		})
 	huma.Register(api, open("decline-code", http.MethodPost, "/api/paypay/codes/{code_id}/decline", "Payments", "Let the payment of a code fail"),
 		func(_ context.Context, in *struct {
-			byCode
+			ByCode
 			Body *DeclineBody
-		}) (*body[Payment], error) {
+		},
+		) (*body[Payment], error) {
 			return answer(c.decline(in.ref(), in.Body))
 		})
 	huma.Register(api, open("send-webhook", http.MethodPost, "/api/paypay/payments/{merchant_payment_id}/webhook", "Payments", "Send a webhook about a payment by hand"),
 		func(_ context.Context, in *struct {
-			byPayment
+			ByPayment
 			Body *struct {
 				Forged bool `json:"forged,omitempty" doc:"Say COMPLETED whatever the truth is"`
 			}
-		}) (*body[Payment], error) {
+		},
+		) (*body[Payment], error) {
 			return answer(c.sendWebhook(in.ref(), in.Body != nil && in.Body.Forged))
 		})
 	huma.Register(api, open("totals", http.MethodGet, "/api/paypay/totals", "Payments", "Money taken and given back, per store, in yen"),

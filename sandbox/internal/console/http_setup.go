@@ -61,7 +61,8 @@ func (c *Console) registerMerchants(api huma.API) {
 				WebhookURL *string       `json:"webhook_url,omitempty"`
 				Settings   SettingsPatch `json:"settings,omitempty"`
 			}
-		}) (*body[MerchantView], error) {
+		},
+		) (*body[MerchantView], error) {
 			m, ok := c.Books.Merchant(in.ID)
 			if !ok {
 				return nil, problem.NotFound.New("there is no merchant %s", in.ID)
@@ -135,7 +136,8 @@ func (c *Console) registerFaults(api huma.API) {
 	huma.Register(api, open("remove-fault", http.MethodDelete, "/api/faults/{id}", "Faults", "Take one fault back"),
 		func(_ context.Context, in *struct {
 			ID int64 `path:"id"`
-		}) (*struct{}, error) {
+		},
+		) (*struct{}, error) {
 			if !c.Faults.Remove(in.ID) {
 				return nil, problem.NotFound.New("there is no fault %d: it may have acted", in.ID)
 			}
@@ -144,7 +146,8 @@ func (c *Console) registerFaults(api huma.API) {
 	huma.Register(api, open("list-webhooks", http.MethodGet, "/api/webhooks", "Faults", "The webhooks sent, each with its attempts, the newest first"),
 		func(_ context.Context, in *struct {
 			MerchantPaymentID string `query:"merchant_payment_id"`
-		}) (*body[list[webhook.Delivery]], error) {
+		},
+		) (*body[list[webhook.Delivery]], error) {
 			return answer(list[webhook.Delivery]{Data: c.Webhooks.Log(in.MerchantPaymentID)}, nil)
 		})
 }
@@ -222,7 +225,8 @@ func (c *Console) registerFiles(api huma.API) {
 		}) (*struct {
 			ContentType string `header:"Content-Type"`
 			Body        []byte
-		}, error) {
+		}, error,
+		) {
 			content, err := c.Settlement.Read(in.Name)
 			if errors.Is(err, settlement.ErrNoFile) {
 				return nil, problem.NotFound.New("there is no settlement file %s", in.Name)

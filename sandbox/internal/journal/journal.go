@@ -48,7 +48,7 @@ type Journal struct {
 // Open opens or creates the journal at path, hands each record in it to replay in order, and starts the writer.
 // An error of replay stops the start and is returned with the record's line number.
 func Open(path string, replay func(record []byte) error) (*Journal, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the folder
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
@@ -172,7 +172,8 @@ func (j *Journal) Close() error {
 	close(j.stop)
 	j.mu.Unlock()
 	<-j.stopped
-	return j.file.Close()
+	// A process being started at this moment may hold a copy of the descriptor: unlocking frees the file in spite of it.
+	return errors.Join(syscall.Flock(int(j.file.Fd()), syscall.LOCK_UN), j.file.Close())
 }
 
 func (j *Journal) write() {
@@ -216,7 +217,7 @@ func (j *Journal) flush() {
 }
 
 func syncFolder(path string) error {
-	folder, err := os.Open(path) //nolint:gosec // the operator names the folder
+	folder, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open folder: %w", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // PayPay's protocol
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -38,11 +38,11 @@ type Result struct {
 }
 
 // Call makes a call that must be answered. A nil body sends none.
-func (c *Client) Call(t testing.TB, method, path string, body any) Result {
-	t.Helper()
-	r, err := c.Try(t.Context(), method, path, body)
+func (c *Client) Call(tb testing.TB, method, path string, body any) Result {
+	tb.Helper()
+	r, err := c.Try(tb.Context(), method, path, body)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		tb.Fatalf("%s %s: %v", method, path, err)
 	}
 	return r
 }
@@ -53,16 +53,19 @@ func (c *Client) Try(ctx context.Context, method, path string, body any) (Result
 	if err != nil {
 		return Result{}, err
 	}
-	client := c.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	response, err := client.Do(request)
+	response, err := c.client().Do(request)
 	if err != nil {
 		return Result{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	return read(response)
+}
+
+func (c *Client) client() *http.Client {
+	if c.HTTP == nil {
+		return http.DefaultClient
+	}
+	return c.HTTP
 }
 
 // Request is the signed call, for tests that spoil it.
@@ -75,7 +78,7 @@ func (c *Client) Request(ctx context.Context, method, path string, body any) (*h
 			return nil, err
 		}
 		contentType = "application/json"
-		sum := md5.Sum(append([]byte(contentType), raw...)) //nolint:gosec // PayPay's protocol
+		sum := md5.Sum(append([]byte(contentType), raw...))
 		hash = base64.StdEncoding.EncodeToString(sum[:])
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.Base+path, bytes.NewReader(raw))
@@ -96,16 +99,16 @@ func (c *Client) Request(ctx context.Context, method, path string, body any) (*h
 }
 
 // Send sends a request that Request made.
-func (c *Client) Send(t testing.TB, request *http.Request) Result {
-	t.Helper()
-	response, err := http.DefaultClient.Do(request)
+func (c *Client) Send(tb testing.TB, request *http.Request) Result {
+	tb.Helper()
+	response, err := c.client().Do(request)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	r, err := read(response)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }

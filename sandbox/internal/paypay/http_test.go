@@ -66,7 +66,7 @@ func setup(t *testing.T, change ...func(*books.Settings)) *bundle {
 	server := httptest.NewServer(engine)
 	t.Cleanup(server.Close)
 	b.base = server.URL
-	b.Client = &merchanttest.Client{Base: server.URL, Key: "k1", Secret: "secret1", MerchantID: "m1", Now: b.clock.Now}
+	b.Client = &merchanttest.Client{Base: server.URL, Key: "k1", Secret: "secret1", MerchantID: "m1", Now: b.clock.Now, HTTP: server.Client()}
 	return b
 }
 

@@ -121,6 +121,7 @@ func captureLater(o books.Order, with maker) []line {
 		lines = append(lines, with(expired, o.ExpiresAt, o.Amount, o.MerchantPaymentID))
 	case books.Failed:
 		lines = append(lines, with(failed, o.CanceledAt, o.Amount, o.MerchantPaymentID))
+	case books.Created, books.Authorized, books.Completed, books.Refunded: // nothing beyond the lines above
 	}
 	return lines
 }

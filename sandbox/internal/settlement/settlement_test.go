@@ -23,11 +23,11 @@ import (
 
 var today = bookstest.Noon
 
-func write(t testing.TB, w *settlement.Writer, r settlement.Request) settlement.File {
-	t.Helper()
+func write(tb testing.TB, w *settlement.Writer, r settlement.Request) settlement.File {
+	tb.Helper()
 	f, err := w.Write(r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return f
 }

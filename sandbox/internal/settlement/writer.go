@@ -111,7 +111,7 @@ func (w *Writer) Read(name string) ([]byte, error) {
 	if !fileName.MatchString(name) {
 		return nil, ErrNoFile
 	}
-	content, err := os.ReadFile(filepath.Join(w.Dir, name)) //nolint:gosec // the name is of our form
+	content, err := os.ReadFile(filepath.Join(w.Dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoFile
 	}

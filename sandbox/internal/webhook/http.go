@@ -36,7 +36,7 @@ type Sender struct {
 func New(ctx context.Context, now func() time.Time, faults *fault.Box) *Sender {
 	s := &Sender{
 		ctx: ctx, now: now, faults: faults,
-		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	s.idle = sync.NewCond(&s.mu)
 	return s
@@ -153,7 +153,7 @@ func (s *Sender) try(d *Delivery, timeout time.Duration) Attempt {
 	if timeout == 0 {
 		timeout = schedules["a"].timeout
 	}
-	began := time.Now()
+	began := s.now()
 	a := Attempt{At: s.now().Truncate(time.Millisecond)}
 	ctx, cancel := context.WithTimeout(s.ctx, timeout)
 	defer cancel()
@@ -161,7 +161,7 @@ func (s *Sender) try(d *Delivery, timeout time.Duration) Attempt {
 	if err != nil {
 		a.Error = err.Error()
 	}
-	a.Status, a.Millis = status, time.Since(began).Milliseconds()
+	a.Status, a.Millis = status, s.now().Sub(began).Milliseconds()
 	return a
 }
 

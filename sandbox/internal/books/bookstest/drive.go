@@ -23,43 +23,43 @@ func Merchant() books.Merchant {
 }
 
 // Open makes books of the test's own with one merchant, and their clock.
-func Open(t testing.TB) (*books.Books, *clock.Manual) {
-	t.Helper()
+func Open(tb testing.TB) (*books.Books, *clock.Manual) {
+	tb.Helper()
 	hand := clock.NewManual(Noon)
-	return OpenAt(t, filepath.Join(t.TempDir(), "journal"), hand), hand
+	return OpenAt(tb, filepath.Join(tb.TempDir(), "journal"), hand), hand
 }
 
 // OpenAt opens the journal at path.
-func OpenAt(t testing.TB, path string, hand *clock.Manual) *books.Books {
-	t.Helper()
+func OpenAt(tb testing.TB, path string, hand *clock.Manual) *books.Books {
+	tb.Helper()
 	b, err := books.Open(path, hand.Now)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = b.Close() })
+	tb.Cleanup(func() { _ = b.Close() })
 	if err := b.PutMerchant(Merchant()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
 
 // Code asks for a code.
-func Code(t testing.TB, b *books.Books, id, store string, amount int64) books.Order {
-	t.Helper()
+func Code(tb testing.TB, b *books.Books, id, store string, amount int64) books.Order {
+	tb.Helper()
 	o, err := b.CreateCode(books.NewOrder{Order: books.Order{MerchantID: "m1", MerchantPaymentID: id, StoreID: store, Amount: amount}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return o
 }
 
 // Paid is a code that was paid.
-func Paid(t testing.TB, b *books.Books, id, store string, amount int64) books.Order {
-	t.Helper()
-	Code(t, b, id, store, amount)
+func Paid(tb testing.TB, b *books.Books, id, store string, amount int64) books.Order {
+	tb.Helper()
+	Code(tb, b, id, store, amount)
 	o, err := b.Pay(books.Ref{MerchantPaymentID: id})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return o
 }
