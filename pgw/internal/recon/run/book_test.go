@@ -40,6 +40,7 @@ type book struct {
 	t     testing.TB
 	db    *pgtest.DB
 	admin *pgxpool.Pool
+	own   *pgxpool.Pool // the matcher's
 	clock *clock.Manual
 	dir   string
 	// Whose payments and files it makes.
@@ -51,7 +52,7 @@ type book struct {
 func setup(t testing.TB) *book {
 	t.Helper()
 	b := &book{t: t, db: pgwdbtest.New(t), clock: clock.NewManual(time.Date(2026, 11, 22, 3, 0, 0, 0, tokyo)), dir: t.TempDir(), partner: firstPartner, contract: firstContract}
-	b.admin = b.db.AdminPool()
+	b.admin, b.own = b.db.AdminPool(), b.db.Pool("matcher")
 	b.hold()
 	return b
 }
@@ -227,7 +228,7 @@ func (b *book) matcher() run.Matcher {
 	cfg := run.Defaults()
 	cfg.Chunk, cfg.Batch = 7, 3 // small, so that every test has several of each
 	return run.Matcher{
-		Pool: b.db.Pool("matcher"), Clock: b.clock.Now, Config: cfg, Reconciled: intent.MarkReconciled,
+		Pool: b.own, Clock: b.clock.Now, Config: cfg, Reconciled: intent.MarkReconciled,
 		Say: func(format string, args ...any) { b.t.Logf(format, args...) },
 	}
 }

@@ -24,7 +24,7 @@ FROM recon_verdicts v WHERE v.result = 'matched'`
 
 	planTodo = `
 INSERT INTO recon_todo
-SELECT p.id FROM recon_pairs p LEFT JOIN pgw.recon_matches m ON m.run_id = $1 AND m.gateway_id = p.id AND m.withdrawn_version IS NULL
+SELECT row_number() OVER (ORDER BY p.id), p.* FROM recon_pairs p LEFT JOIN pgw.recon_matches m ON m.run_id = $1 AND m.gateway_id = p.id AND m.withdrawn_version IS NULL
 WHERE m.id IS NULL`
 
 	// What this version no longer finds.
@@ -131,7 +131,7 @@ INSERT INTO pgw.recon_matches (id, partner_id, mode, run_id, version, line_day, 
 	reference, provider_store_id, amount, currency, line_accepted_at, gateway_accepted_at, rule, late, off_day, exception_id)
 SELECT 'rm_' || substr(p.id, 4), $1, $2, $3, $4, p.line_day, p.number, CASE WHEN p.refund THEN 'refund' ELSE 'charge' END, p.id, p.intent_id,
 	p.provider_payment_id, p.reference, p.store, p.amount, p.currency, p.line_at, p.item_at, 'exact', p.late, p.off_day, p.exception_id
-FROM recon_pairs p WHERE p.id = ANY($5)
+FROM recon_todo p WHERE p.place > $5 AND p.place <= $6
 ON CONFLICT (id) DO NOTHING
 RETURNING gateway_id`
 
@@ -140,60 +140,53 @@ RETURNING gateway_id`
 UPDATE pgw.recon_matches m SET run_id = $1, version = $2, withdrawn_version = NULL, line_day = p.line_day, line_number = p.number,
 	provider_payment_id = p.provider_payment_id, reference = p.reference, provider_store_id = p.store, amount = p.amount, currency = p.currency,
 	line_accepted_at = p.line_at, gateway_accepted_at = p.item_at, late = p.late, off_day = p.off_day, exception_id = p.exception_id
-FROM recon_pairs p WHERE p.id = ANY($3) AND m.id = 'rm_' || substr(p.id, 4) AND m.withdrawn_version IS NOT NULL`
-
-	nextTodo = `SELECT t.id, p.intent_id, p.tell FROM recon_todo t JOIN recon_pairs p ON p.id = t.id WHERE t.id > $1 ORDER BY t.id LIMIT $2`
+FROM recon_todo p WHERE p.place > $3 AND p.place <= $4 AND m.id = 'rm_' || substr(p.id, 4) AND m.withdrawn_version IS NOT NULL`
 )
 
-// postBatch writes the next matches after the given id, and tells the feed of the intents among them: one short transaction. It
-// returns the last id, "" at the end.
-func (s *session) postBatch(ctx context.Context, after string, size int, version int32, now time.Time) (last string, n int, err error) {
-	err = s.tx(ctx, "recon.post", func(ctx context.Context, tx pgx.Tx) error {
-		last, n = "", 0
-		rows, err := tx.Query(ctx, nextTodo, after, size)
+// postBatch writes the matches of the places after, up to and including upto, and tells the feed of the intents among them: one short
+// transaction.
+func (s *session) postBatch(ctx context.Context, after, upto int64, version int32, now time.Time) error {
+	return s.tx(ctx, "recon.post", func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, postMatches, s.scope.PartnerID, s.scope.Mode, s.runID, version, after, upto)
 		if err != nil {
 			return fmt.Errorf("post: %w", err)
 		}
-		intents := map[string]string{}
-		var ids []string
-		var id, intentID string
-		var tell bool
-		_, err = pgx.ForEachRow(rows, []any{&id, &intentID, &tell}, func() error {
-			ids = append(ids, id)
-			if tell {
-				intents[id] = intentID
-			}
+		fresh := map[string]bool{}
+		var gatewayID string
+		_, err = pgx.ForEachRow(rows, []any{&gatewayID}, func() error {
+			fresh[gatewayID] = true
 			return nil
 		})
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		rows, err = tx.Query(ctx, postMatches, s.scope.PartnerID, s.scope.Mode, s.runID, version, ids)
 		if err != nil {
 			return fmt.Errorf("post: %w", err)
 		}
-		fresh, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return fmt.Errorf("post: %w", err)
-		}
-		if len(fresh) < len(ids) {
-			if _, err := tx.Exec(ctx, rematch, s.runID, version, ids); err != nil {
+		if int64(len(fresh)) < upto-after {
+			if _, err := tx.Exec(ctx, rematch, s.runID, version, after, upto); err != nil {
 				return fmt.Errorf("post again: %w", err)
 			}
 		}
-		var reconciled []string
-		for _, id := range fresh {
-			if intentID := intents[id]; intentID != "" {
-				reconciled = append(reconciled, intentID)
-			}
-		}
-		last, n = ids[len(ids)-1], len(ids)
-		if len(reconciled) == 0 {
-			return nil
+		reconciled, err := s.toTell(ctx, tx, after, upto, fresh)
+		if err != nil || len(reconciled) == 0 {
+			return err
 		}
 		return s.reconciled(ctx, tx, reconciled, now)
 	})
-	return last, n, err
+}
+
+// toTell are the intents of the charges among the fresh matches, in the order of their ids: that is the order in which they are locked.
+func (s *session) toTell(ctx context.Context, tx pgx.Tx, after, upto int64, fresh map[string]bool) (intents []string, err error) {
+	rows, err := tx.Query(ctx, "SELECT id, intent_id FROM recon_todo WHERE place > $1 AND place <= $2 AND tell ORDER BY intent_id", after, upto)
+	if err != nil {
+		return nil, fmt.Errorf("post: %w", err)
+	}
+	var id, intentID string
+	_, err = pgx.ForEachRow(rows, []any{&id, &intentID}, func() error {
+		if fresh[id] {
+			intents = append(intents, intentID)
+		}
+		return nil
+	})
+	return intents, err
 }
 
 const (

@@ -37,7 +37,7 @@ CREATE TEMP TABLE IF NOT EXISTS recon_verdicts (
 	gateway_currency text, gateway_at timestamptz, in_window bool, gateway_carried text COLLATE "C",
 	number int, line_day date, line_carried text COLLATE "C", line_refund bool, completed bool, provider_payment_id text, reference text,
 	store text, line_at timestamptz, line_amount bigint, line_currency text);
-CREATE TEMP TABLE IF NOT EXISTS recon_todo (id text COLLATE "C" NOT NULL);
+CREATE TEMP TABLE IF NOT EXISTS recon_todo (place bigint PRIMARY KEY, LIKE recon_pairs);
 CREATE TEMP TABLE IF NOT EXISTS recon_found (section text NOT NULL, kind text NOT NULL, finding json NOT NULL, place bigint NOT NULL);
 TRUNCATE recon_lines, recon_rejected, recon_items, recon_receivable, recon_repeated, recon_pairs, recon_rest, recon_verdicts, recon_todo, recon_found;
 `

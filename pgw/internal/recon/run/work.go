@@ -197,20 +197,15 @@ func (m *Matcher) post(ctx context.Context, s *session, f source.File, figures *
 	if err != nil {
 		return err
 	}
-	after, posted := "", int64(0)
-	for {
-		last, n, err := s.postBatch(ctx, after, m.Config.Batch, version, m.Clock())
-		if err != nil {
+	size := int64(m.Config.Batch)
+	for after := int64(0); after < c.matches; after += size {
+		upto := min(after+size, c.matches)
+		if err := s.postBatch(ctx, after, upto, version, m.Clock()); err != nil {
 			return err
 		}
-		if n == 0 {
-			break
+		if after/20_000 != upto/20_000 {
+			m.say(s, "%d of %d matches posted", upto, c.matches)
 		}
-		after = last
-		if before := posted; before/20_000 != (before+int64(n))/20_000 {
-			m.say(s, "%d of %d matches posted", before+int64(n), c.matches)
-		}
-		posted += int64(n)
 	}
 	if _, err := s.finish(ctx, figures, version, m.Clock()); err != nil {
 		return fmt.Errorf("version %d: %w", version, err)
