@@ -463,3 +463,10 @@ func uint64Text(n uint64) string { return strconv.FormatUint(n, 10) }
 func (p *portal) forged() string {
 	return accesstest.New(p.t, p.clock.Now).Token(p.t, access.Principal{Kind: access.KindUser, Role: access.SystemOp})
 }
+
+func (p *portal) json(v any) []byte {
+	p.t.Helper()
+	raw, err := json.Marshal(v)
+	p.must(err)
+	return raw
+}
