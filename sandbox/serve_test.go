@@ -296,7 +296,11 @@ func merchants(t *testing.T, p *process, call caller) {
 	if made["api_secret"] != nil || made["settings"].(map[string]any)["multiple_refunds"] != false {
 		t.Errorf("made: %v", made)
 	}
-	call(http.MethodPost, "/api/paypay/merchants", second, 201)
+	second["webhook_url"], second["settings"] = "http://127.0.0.1:1/again", map[string]any{}
+	again := call(http.MethodPost, "/api/paypay/merchants", second, 201)
+	if again["webhook_url"] != "http://127.0.0.1:1/again" || again["settings"].(map[string]any)["multiple_refunds"] != false {
+		t.Errorf("again: %v", again)
+	}
 	second["api_secret"] = "another"
 	call(http.MethodPost, "/api/paypay/merchants", second, 409)
 	client := *p.merchant

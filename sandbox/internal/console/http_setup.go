@@ -99,8 +99,9 @@ func (c *Console) addMerchant(in NewMerchant) (MerchantView, error) {
 		if known.ID == m.ID && (known.APIKey != m.APIKey || known.APISecret != m.APISecret) {
 			return MerchantView{}, keyTaken.Field("merchant_id", "there is a merchant %s with another key", m.ID)
 		}
-		if known.ID == m.ID {
-			return viewMerchant(known), nil // the same again
+		if known.ID == m.ID { // again: what is given now holds
+			m.Brand, m.WebhookURL = cmp.Or(in.Brand, known.Brand), cmp.Or(in.WebhookURL, known.WebhookURL)
+			m.Settings = in.Settings.apply(known.Settings)
 		}
 	}
 	return viewMerchant(m), c.Books.PutMerchant(m)
@@ -179,7 +180,7 @@ func (c *Console) addFault(in NewFault) (fault.Fault, error) {
 // FileRequest asks for a settlement file.
 type FileRequest struct {
 	Date          string           `json:"date" format:"date" doc:"The day in Tokyo"`
-	Until         *time.Time       `json:"until,omitempty" doc:"Cut the day at this instant"`
+	Until         *time.Time       `json:"until,omitempty" doc:"Cut the day at this instant; after the day's end: the whole day"`
 	MerchantID    string           `json:"merchant_id,omitempty" doc:"Default: the first merchant"`
 	Layout        string           `json:"layout,omitempty" enum:"instant,capture_later" default:"instant"`
 	Notify        bool             `json:"notify,omitempty" doc:"Announce the file by a file.created webhook"`
@@ -276,8 +277,8 @@ func (c *Console) fileRequest(in FileRequest) (settlement.Request, error) {
 	}
 	r := settlement.Request{Merchant: m, Layout: in.Layout, Date: date}
 	if in.Until != nil {
-		if day := settlement.Day(date, time.Time{}); in.Until.Before(day.From) || in.Until.After(day.To) {
-			return r, problem.Validation.Field("until", "it does not lie on that day in Tokyo")
+		if day := settlement.Day(date, time.Time{}); in.Until.Before(day.From) {
+			return r, problem.Validation.Field("until", "it lies before that day in Tokyo")
 		}
 		r.Until = *in.Until
 	}

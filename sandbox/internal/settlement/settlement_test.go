@@ -37,24 +37,24 @@ func request(asks ...settlement.Ask) settlement.Request {
 }
 
 // decoded is the file's text, out of Shift_JIS.
-func decoded(t testing.TB, f settlement.File) string {
-	t.Helper()
+func decoded(tb testing.TB, f settlement.File) string {
+	tb.Helper()
 	raw, err := os.ReadFile(f.Path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	text, err := japanese.ShiftJIS.NewDecoder().Bytes(raw)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(text)
 }
 
-func rows(t testing.TB, f settlement.File) [][]string {
-	t.Helper()
-	all, err := csv.NewReader(strings.NewReader(decoded(t, f))).ReadAll()
+func rows(tb testing.TB, f settlement.File) [][]string {
+	tb.Helper()
+	all, err := csv.NewReader(strings.NewReader(decoded(tb, f))).ReadAll()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return all[1:]
 }
