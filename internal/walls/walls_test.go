@@ -197,6 +197,7 @@ var crossTenant = map[string]string{
 	"portal.seed":         "the first operator is made before anybody is there",
 	"portal.sync_backlog": "counts what waits for the payment gateway, for an alarm",
 	"portal.housekeeping": "clears away what has expired, everybody's",
+	"smarttab.partitions": "makes days of tables and looks for rows of any tenant that came before them",
 }
 
 var crossTenantCall = regexp.MustCompile(`postgres\.CrossTenant\(([^)]*)\)`)

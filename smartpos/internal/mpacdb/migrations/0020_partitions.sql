@@ -76,8 +76,11 @@ BEGIN
     IF stray THEN
         RETURN 'stray';
     END IF;
-    EXECUTE format('CREATE TABLE smarttab.%I PARTITION OF smarttab.%I FOR VALUES FROM (%L) TO (%L)', part, tbl, low, high);
+    -- Made apart and attached: that locks the parent against other changes of its form only, not against its readers and
+    -- writers.
+    EXECUTE format('CREATE TABLE smarttab.%I (LIKE smarttab.%I INCLUDING ALL)', part, tbl);
     EXECUTE format('ALTER TABLE smarttab.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', part);
+    EXECUTE format('ALTER TABLE smarttab.%I ATTACH PARTITION smarttab.%I FOR VALUES FROM (%L) TO (%L)', tbl, part, low, high);
     RETURN 'made';
 END
 $$;

@@ -176,6 +176,9 @@ func one(ctx context.Context, tx pgx.Tx, row smarttabdb.SmarttabBill, err error)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Bill{}, problem.NotFound.New("There is no such bill.")
 	}
+	if postgres.IsLockTimeout(err) {
+		return Bill{}, problem.Unavailable.New("Others are working on this bill just now.").WithHeader("Retry-After", "1").Wrap(err)
+	}
 	if err != nil {
 		return Bill{}, fmt.Errorf("bill: %w", err)
 	}

@@ -52,7 +52,11 @@ func Lookup(ctx context.Context, tx pgx.Tx, r Request) (Kept, bool, error) {
 		return Kept{}, false, nil
 	}
 	q := smarttabdb.New(tx)
-	if err := q.IdempotencyLock(ctx, smarttabdb.IdempotencyLockParams{Caller: r.Caller, Key: r.Key}); err != nil {
+	err := q.IdempotencyLock(ctx, smarttabdb.IdempotencyLockParams{Caller: r.Caller, Key: r.Key})
+	if postgres.IsLockTimeout(err) {
+		return Kept{}, false, ErrRunning.New("Try again in a moment.").WithHeader("Retry-After", "1").Wrap(err)
+	}
+	if err != nil {
 		return Kept{}, false, fmt.Errorf("idempotency: lock: %w", err)
 	}
 	row, err := q.IdempotencyFind(ctx, smarttabdb.IdempotencyFindParams{

@@ -162,6 +162,9 @@ func one(ctx context.Context, tx pgx.Tx, row smarttabdb.SmarttabOrder, err error
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Order{}, problem.NotFound.New("There is no such order.")
 	}
+	if postgres.IsLockTimeout(err) {
+		return Order{}, problem.Unavailable.New("Others are working on this order just now.").WithHeader("Retry-After", "1").Wrap(err)
+	}
 	if err != nil {
 		return Order{}, fmt.Errorf("order: %w", err)
 	}
