@@ -138,7 +138,7 @@ func (r *run) reconciling() error {
 			Lines int    `json:"lines"`
 		}
 		err := r.wallet.Post(r.ctx, "/api/paypay/settlement_files", "", map[string]any{
-			"merchant_id": r.p.ShopPayPay.MerchantID, "date": date,
+			"merchant_id": r.p.ShopPayPay.MerchantID, "date": date, "until": r.p.Now().Format(time.RFC3339Nano),
 		}, &file)
 		return said("%s, %d lines", file.Name, file.Lines), err
 	})
@@ -176,22 +176,48 @@ func (r *run) match(date string) error {
 			}
 			time.Sleep(500 * time.Millisecond) // another run of the same day: two exclude each other
 		}
-		switch supervise.ExitCode(failed) {
-		case 0, 2:
-			return r.judge(report, supervise.ExitCode(failed))
+		if code := supervise.ExitCode(failed); code != 0 && code != 2 {
+			return outcome{}, failed
 		}
-		return outcome{}, failed
+		return r.judge(report)
 	})
 }
 
-// judge reads the matcher's report. What is open elsewhere (exit code 2) is not this store's fault, but it is said.
-func (r *run) judge(report []byte, code int) (outcome, error) {
-	var any any
-	if err := json.Unmarshal(report, &any); err != nil {
+// judge looks in the matcher's report for this store's payment. What is open elsewhere (exit code 2) is not this store's, but it
+// is said.
+func (r *run) judge(report []byte) (outcome, error) {
+	var all struct {
+		Runs []struct {
+			ContractID string `json:"contract_id"`
+			Matched    struct {
+				Count int `json:"count"`
+			} `json:"matched"`
+			Findings []struct {
+				Section string `json:"section"`
+				Kind    string `json:"kind"`
+				Intent  string `json:"payment_intent_id"`
+				Reason  string `json:"reason"`
+			} `json:"findings"`
+		} `json:"runs"`
+		Open int `json:"open"`
+	}
+	if err := json.Unmarshal(report, &all); err != nil {
 		return outcome{}, fmt.Errorf("the report can't be read: %w", err)
 	}
-	if code == 2 {
-		return said("exceptions are open, none of this store's"), nil
+	for _, done := range all.Runs {
+		if done.ContractID != r.p.ShopPayPay.MerchantID {
+			continue
+		}
+		for _, f := range done.Findings {
+			if f.Intent == r.qr.IntentID && f.Section != "cleared" {
+				return outcome{}, fmt.Errorf("this payment did not match: %s %s %s", f.Section, f.Kind, f.Reason)
+			}
+		}
+		o := said("%d matched", done.Matched.Count).with("matched", done.Matched.Count, "open", all.Open)
+		if all.Open > 0 {
+			o.result += fmt.Sprintf("; %d exceptions are open, none of this store", all.Open)
+		}
+		return o, nil
 	}
-	return said("all matched"), nil
+	return outcome{}, errors.New("the report has no run of this contract")
 }

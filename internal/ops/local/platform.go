@@ -55,6 +55,8 @@ type Platform struct {
 	PayPay           PayPay            `json:"paypay"`         // the test partner's contract
 	ShopPayPay       PayPay            `json:"shop_paypay"`    // the seeded merchant's
 	Seed             Seed              `json:"seed"`
+	// ClockOffset moves the clocks of all the platform's processes, since the last start.
+	ClockOffset time.Duration `json:"clock_offset,omitempty"`
 	// Matched is the last business day, Tokyo, that the matcher's clock has done.
 	Matched string `json:"matched,omitempty"`
 }
@@ -135,6 +137,9 @@ func totpSecret() string {
 	_, _ = rand.Read(b) // never fails
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b)
 }
+
+// Now is the time by the platform's clocks.
+func (p *Platform) Now() time.Time { return time.Now().UTC().Add(p.ClockOffset) }
 
 // Load reads the folder's platform; ok is false when there is none yet.
 func (d Dir) Load() (p *Platform, ok bool, err error) {

@@ -3,7 +3,6 @@ package up
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/mpac-cloud/mpac/internal/ops/local"
@@ -39,11 +38,9 @@ func nextDay(done string, created, now time.Time) string {
 
 // matchDaily runs the matcher for each day that is due, one after the other, and again until it could.
 func (r *runner) matchDaily(ctx context.Context) {
-	offset, _ := time.ParseDuration(os.Getenv("MPAC_CLOCK_OFFSET")) // unset: none; the services refuse a malformed one
 	for {
 		pause := time.Minute
-		now := time.Now().Add(offset)
-		if day := nextDay(r.p.Matched, r.p.Created, now); day != "" {
+		if day := nextDay(r.p.Matched, r.p.Created, r.p.Now()); day != "" {
 			pause = time.Second
 			if err := r.match(ctx, day); err != nil {
 				pause = matcherPause
@@ -77,6 +74,6 @@ func (r *runner) matcherEnvironment() []string { return MatcherEnvironment(r.o.D
 func MatcherEnvironment(dir local.Dir, p *local.Platform) []string {
 	return []string{
 		"DATABASE_URL=" + p.DatabaseURL(local.PGW, "matcher"), "MATCHER_SOURCE_DIR=" + dir.Path("settlement"),
-		"SEAL_KEY_FILE=" + dir.Path("keys", "pgw.seal"), "MPAC_LOCAL=1",
+		"MATCHER_ARCHIVE_DIR=" + dir.Path("archive"), "MPAC_LOCAL=1", "MPAC_CLOCK_OFFSET=" + p.ClockOffset.String(),
 	}
 }

@@ -33,7 +33,7 @@ func inherited(environ []string) []string {
 // environment is a service's: ours, then what every process of a local platform has, then its own.
 func (r *runner) environment(own ...string) []string {
 	return slices.Concat(r.inherit, []string{
-		"MPAC_LOCAL=1", "MPAC_FAILPOINT_DIR=" + r.o.Dir.Path("failpoints"), "REDIS_URL=" + r.p.Redis(),
+		"MPAC_LOCAL=1", "MPAC_CLOCK_OFFSET=" + r.p.ClockOffset.String(), "MPAC_FAILPOINT_DIR=" + r.o.Dir.Path("failpoints"), "REDIS_URL=" + r.p.Redis(),
 	}, own)
 }
 

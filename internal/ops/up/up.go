@@ -97,6 +97,9 @@ func prepare(o Options) (*local.Platform, error) {
 	if !known { // where the data lives is settled with the first start
 		p.SmartposDatabaseURL, p.PGWDatabaseURL, p.RedisURL = o.SmartposDatabaseURL, o.PGWDatabaseURL, o.RedisURL
 	}
+	if p.ClockOffset, err = clockOffset(os.Getenv("MPAC_CLOCK_OFFSET")); err != nil {
+		return nil, err
+	}
 	if err := p.CheckURLs(); err != nil {
 		return nil, err
 	}
@@ -104,6 +107,17 @@ func prepare(o Options) (*local.Platform, error) {
 		return nil, err
 	}
 	return p, o.Dir.Save(p)
+}
+
+func clockOffset(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	offset, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("MPAC_CLOCK_OFFSET: %w", err)
+	}
+	return offset, nil
 }
 
 // freePorts checks the ports. Where a supervisor was killed its children may take a moment to follow it.
