@@ -126,3 +126,15 @@ func idOrNew(id uuid.UUID) string {
 	}
 	return id.String()
 }
+
+// NewRSA makes another RSA key, which nobody publishes.
+func NewRSA(t testing.TB) *rsa.PrivateKey {
+	t.Helper()
+	key, err := otherKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+var otherKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
