@@ -75,8 +75,8 @@ type ReconciliationList[T any] struct {
 	NextCursor *string `json:"next_cursor" doc:"Of the next page; null on the last"`
 }
 
-// pageInput is in the query of every list.
-type pageInput struct {
+// ReconciliationPaging is in the query of every list.
+type ReconciliationPaging struct {
 	Limit  int32  `query:"limit" minimum:"1" maximum:"100" default:"20"`
 	Cursor string `query:"cursor" maxLength:"200" doc:"next_cursor of the page before"`
 }
@@ -84,7 +84,7 @@ type pageInput struct {
 var positionPart = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // position reads the cursor of a list: what the last row of the page before was known by.
-func (p pageInput) position(list string, parts int) ([]string, error) {
+func (p ReconciliationPaging) position(list string, parts int) ([]string, error) {
 	if p.Cursor == "" {
 		return make([]string, parts), nil
 	}
@@ -124,13 +124,13 @@ type ReconciliationRun struct {
 	Tries      int32   `json:"tries" doc:"How often it was run"`
 	StartedAt  Time    `json:"started_at"`
 	UpdatedAt  Time    `json:"updated_at"`
-	FinishedAt *Time   `json:"finished_at"`
+	FinishedAt *string `json:"finished_at" format:"date-time"`
 }
 
 func renderRun(r Run) ReconciliationRun {
 	out := ReconciliationRun{
 		ID: r.ID, Object: "reconciliation_run", Provider: r.Provider, ContractID: r.ContractID, Day: r.Day, Status: r.Status, Version: r.Version,
-		Stage: r.Stage, Tries: r.Tries, StartedAt: Time{r.StartedAt}, UpdatedAt: Time{r.UpdatedAt}, FinishedAt: moment(r.FinishedAt),
+		Stage: r.Stage, Tries: r.Tries, StartedAt: Time{r.StartedAt}, UpdatedAt: Time{r.UpdatedAt}, FinishedAt: some(instant(moment(r.FinishedAt))),
 	}
 	if r.Error != "" {
 		out.Error = &r.Error
@@ -139,7 +139,7 @@ func renderRun(r Run) ReconciliationRun {
 }
 
 type runsInput struct {
-	pageInput
+	ReconciliationPaging
 	Day        string `query:"day" format:"date"`
 	Provider   string `query:"provider" maxLength:"32"`
 	ContractID string `query:"contract_id" maxLength:"64"`
@@ -179,11 +179,12 @@ type ReconciliationRunDetail struct {
 	Figures *Figures             `json:"figures" doc:"Of the newest complete version"`
 }
 
-type idInput struct {
+// ReconciliationID is in the path of one of them.
+type ReconciliationID struct {
 	ID string `path:"id" maxLength:"40"`
 }
 
-func (h handlers) run(ctx context.Context, in *idInput) (*answer[ReconciliationRunDetail], error) {
+func (h handlers) run(ctx context.Context, in *ReconciliationID) (*answer[ReconciliationRunDetail], error) {
 	run, files, figures, err := h.books.Run(ctx, h.tenant(ctx), in.ID)
 	if err != nil {
 		return nil, err
@@ -196,7 +197,7 @@ func (h handlers) run(ctx context.Context, in *idInput) (*answer[ReconciliationR
 }
 
 type reportInput struct {
-	idInput
+	ReconciliationID
 	Format  string `query:"format" enum:"json,csv" default:"json"`
 	Version int32  `query:"version" minimum:"0" maximum:"1000000" doc:"Of the run; left out: the newest. Matches in the CSV are always the newest."`
 }
@@ -229,7 +230,7 @@ type ReconciliationMatch struct {
 }
 
 type matchesInput struct {
-	pageInput
+	ReconciliationPaging
 	RunID string `query:"run_id" required:"true" maxLength:"40"`
 }
 
@@ -256,30 +257,30 @@ type ReconciliationException struct {
 	Status            string   `json:"status" enum:"open,cleared"`
 	Severity          Severity `json:"severity" enum:"critical,high,medium,low" doc:"By amount and age, as of now"`
 	DueAt             Time     `json:"due_at"`
-	Entry             *string  `json:"entry" enum:"charge,refund"`
+	Entry             *string  `json:"entry" doc:"charge or refund"`
 	GatewayID         *string  `json:"gateway_id" doc:"The attempt, or the refund"`
 	PaymentIntentID   *string  `json:"payment_intent_id"`
 	GatewayStatus     *string  `json:"gateway_status"`
 	GatewayAmount     *int64   `json:"gateway_amount" doc:"Minor unit; negative for refunds"`
 	GatewayCurrency   *string  `json:"gateway_currency"`
-	GatewayAcceptedAt *Time    `json:"gateway_accepted_at"`
+	GatewayAcceptedAt *string  `json:"gateway_accepted_at" format:"date-time"`
 	ProviderPaymentID *string  `json:"provider_payment_id"`
 	Reference         *string  `json:"reference" doc:"Our key, as the provider's line has it"`
 	ProviderStoreID   *string  `json:"provider_store_id"`
-	ProviderOutcome   *string  `json:"provider_outcome" enum:"completed,failed"`
+	ProviderOutcome   *string  `json:"provider_outcome" doc:"completed or failed"`
 	ProviderAmount    *int64   `json:"provider_amount"`
 	ProviderCurrency  *string  `json:"provider_currency"`
 	LineDay           *string  `json:"line_day" format:"date" doc:"Of the file that has the line"`
 	LineNumber        *int32   `json:"line_number"`
-	LineAcceptedAt    *Time    `json:"line_accepted_at"`
+	LineAcceptedAt    *string  `json:"line_accepted_at" format:"date-time"`
 	Reason            string   `json:"reason"`
 	AtStake           int64    `json:"at_stake" doc:"The money in question, minor unit"`
-	OccurredAt        *Time    `json:"occurred_at"`
+	OccurredAt        Time     `json:"occurred_at"`
 	OpenedDay         string   `json:"opened_day" format:"date"`
 	OpenedRunID       string   `json:"opened_run_id"`
 	ClearedDay        *string  `json:"cleared_day" format:"date"`
 	ClearedRunID      *string  `json:"cleared_run_id"`
-	ClearedBy         *string  `json:"cleared_by" enum:"late,matched,agreed,superseded"`
+	ClearedBy         *string  `json:"cleared_by" doc:"late, matched, agreed or superseded"`
 	CreatedAt         Time     `json:"created_at"`
 	UpdatedAt         Time     `json:"updated_at"`
 }
@@ -289,11 +290,11 @@ func (h handlers) render(e Exception) ReconciliationException {
 	return ReconciliationException{
 		ID: e.ID, Object: "reconciliation_exception", Provider: e.Provider, ContractID: e.ContractID, Kind: e.Kind, Status: e.Status, Severity: e.Severity,
 		DueAt: *e.DueAt, Entry: some(e.Entry), GatewayID: some(e.GatewayID), PaymentIntentID: some(e.PaymentIntentID), GatewayStatus: some(e.GatewayStatus),
-		GatewayAmount: e.GatewayAmount, GatewayCurrency: some(e.GatewayCurrency), GatewayAcceptedAt: e.GatewayAcceptedAt,
+		GatewayAmount: e.GatewayAmount, GatewayCurrency: some(e.GatewayCurrency), GatewayAcceptedAt: some(instant(e.GatewayAcceptedAt)),
 		ProviderPaymentID: some(e.ProviderPaymentID), Reference: some(e.Reference), ProviderStoreID: some(e.ProviderStoreID),
 		ProviderOutcome: some(e.ProviderOutcome), ProviderAmount: e.ProviderAmount, ProviderCurrency: some(e.ProviderCurrency),
-		LineDay: some(e.LineDay), LineNumber: some(e.LineNumber), LineAcceptedAt: e.LineAcceptedAt, Reason: e.Reason, AtStake: e.AtStake,
-		OccurredAt: e.OccurredAt, OpenedDay: e.OpenedDay, OpenedRunID: e.OpenedRunID, ClearedDay: some(e.ClearedDay), ClearedRunID: some(e.ClearedRunID),
+		LineDay: some(e.LineDay), LineNumber: some(e.LineNumber), LineAcceptedAt: some(instant(e.LineAcceptedAt)), Reason: e.Reason, AtStake: e.AtStake,
+		OccurredAt: *e.OccurredAt, OpenedDay: e.OpenedDay, OpenedRunID: e.OpenedRunID, ClearedDay: some(e.ClearedDay), ClearedRunID: some(e.ClearedRunID),
 		ClearedBy: some(e.ClearedBy), CreatedAt: Time{e.CreatedAt}, UpdatedAt: Time{e.UpdatedAt},
 	}
 }
@@ -308,7 +309,7 @@ func some[T comparable](v T) *T {
 }
 
 type exceptionsInput struct {
-	pageInput
+	ReconciliationPaging
 	Status          string `query:"status" enum:"open,cleared"`
 	Kind            string `query:"kind" enum:"missing_at_provider,missing_at_gateway,amount_differs,currency_differs,status_differs,duplicate_at_provider,refund_without_charge,unparsable"`
 	Provider        string `query:"provider" maxLength:"32"`
@@ -332,7 +333,7 @@ func (h handlers) exceptions(ctx context.Context, in *exceptionsInput) (*answer[
 	return list(all, in.Limit, "exceptions", h.render, func(e Exception) []string { return []string{e.ID} }), nil
 }
 
-func (h handlers) exception(ctx context.Context, in *idInput) (*answer[ReconciliationException], error) {
+func (h handlers) exception(ctx context.Context, in *ReconciliationID) (*answer[ReconciliationException], error) {
 	e, err := h.books.Exception(ctx, h.tenant(ctx), in.ID)
 	if err != nil {
 		return nil, err
@@ -360,7 +361,7 @@ type ReconcileActor struct {
 	Role string `json:"role"`
 }
 
-func (h handlers) audit(ctx context.Context, in *pageInput) (*answer[ReconciliationList[ReconciliationAuditEntry]], error) {
+func (h handlers) audit(ctx context.Context, in *ReconciliationPaging) (*answer[ReconciliationList[ReconciliationAuditEntry]], error) {
 	position, err := in.position("audit", 1)
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func TestRandomBooks(t *testing.T) {
 		// Each check has a partner and a folder of its own in the one database.
 		c := &book{
 			t: t, db: b.db, admin: b.admin, own: b.own, clock: b.clock, dir: t.TempDir(),
-			partner: id.NewULID("cp", noon), contract: fmt.Sprint(9_000_000+contracts), n: contracts * 1_000_000,
+			partner: id.NewULID("cp", noon), contract: fmt.Sprint(9_000_000 + contracts), n: contracts * 1_000_000,
 		}
 		c.hold()
 		w := world{book: c, found: map[string]string{}, late: map[string]string{}}
