@@ -46,7 +46,7 @@ const (
 // Find reports whether text holds a card number: 13 to 19 digits standing alone (single spaces or hyphens between them do not
 // hide it; ASCII or full-width), Luhn-valid, with an issuer's prefix.
 func Find(text string) bool {
-	for run := range runs(text) {
+	for _, run := range runs(text) {
 		if holds(run) {
 			return true
 		}
@@ -54,49 +54,62 @@ func Find(text string) bool {
 	return false
 }
 
-// runs yields each maximal run of digit groups. A group is digits; between two groups of a run stands one space or hyphen.
-// A letter or another digit-like character beside a group makes it part of something else: an id, not a number alone.
-func runs(text string) func(yield func([]string) bool) {
-	return func(yield func([]string) bool) {
-		var groups []string
-		var group strings.Builder
-		clean, last := true, ' '
-		flush := func() bool {
-			if group.Len() > 0 {
-				if clean {
-					groups = append(groups, group.String())
-				}
-				group.Reset()
-			}
-			ok := len(groups) == 0 || yield(groups)
-			groups, clean = nil, true
-			return ok
-		}
-		for _, r := range text {
-			switch d, isDigit := digit(r); {
-			case isDigit:
-				if group.Len() == 0 && wordy(last) {
-					clean = false
-				}
-				group.WriteByte(d)
-			case (r == ' ' || r == '-' || r == '\u3000') && group.Len() > 0 && clean:
-				groups = append(groups, group.String())
-				group.Reset()
-			case wordy(r) && group.Len() > 0:
-				clean = false
-				if !flush() {
-					return
-				}
-			default:
-				if !flush() {
-					return
-				}
-			}
-			last = r
-		}
-		flush()
+// runs finds each maximal run of digit groups. A group is digits; between two groups of a run stands one space or hyphen. A
+// letter beside a group makes it part of something else: an id, not a number alone.
+func runs(text string) [][]string {
+	s := scanner{clean: true, last: ' '}
+	for _, r := range text {
+		s.next(r)
 	}
+	s.endRun()
+	return s.runs
 }
+
+// scanner collects the runs of a text.
+type scanner struct {
+	runs   [][]string
+	groups []string // of the run that goes on
+	group  strings.Builder
+	clean  bool // the group that goes on touches no letter
+	last   rune
+}
+
+func (s *scanner) next(r rune) {
+	d, isDigit := digit(r)
+	switch {
+	case isDigit:
+		if s.group.Len() == 0 && wordy(s.last) {
+			s.clean = false
+		}
+		s.group.WriteByte(d)
+	case s.group.Len() > 0 && s.clean && joins(r):
+		s.endGroup()
+	default:
+		if wordy(r) {
+			s.clean = false
+		}
+		s.endRun()
+	}
+	s.last = r
+}
+
+func (s *scanner) endGroup() {
+	if s.group.Len() > 0 && s.clean {
+		s.groups = append(s.groups, s.group.String())
+	}
+	s.group.Reset()
+}
+
+func (s *scanner) endRun() {
+	s.endGroup()
+	if len(s.groups) > 0 {
+		s.runs = append(s.runs, s.groups)
+	}
+	s.groups, s.clean = nil, true
+}
+
+// joins says whether r may stand between two groups of one number.
+func joins(r rune) bool { return r == ' ' || r == '-' || r == '\u3000' }
 
 // wordy characters join digits to a word, so that they do not stand alone.
 func wordy(r rune) bool {

@@ -153,7 +153,7 @@ func info() httpserver.Info {
 			{Name: "Bills", Description: "Requests to pay for orders, whole or in parts."},
 			{Name: "Payments", Description: "Money for bills: cash, cards, wallets; and its way back."},
 			{Name: "Receipts", Description: "What the customer takes home, with the fields of a qualified invoice."},
-			{Name: "settlements", Description: "The close of day: what is in the drawer, X and Z reports."},
+			{Name: "Settlements", Description: "The close of day: what is in the drawer, X and Z reports."},
 		},
 	}
 }

@@ -46,6 +46,7 @@ type reportWorker struct {
 	service *Service
 }
 
+// Work tells the gateway of one payment, or puts itself off.
 func (w *reportWorker) Work(ctx context.Context, job *river.Job[ReportArgs]) error {
 	done, age, err := w.service.report(ctx, job.Args.Ref)
 	return until(ctx, job.Kind, job.Args.Ref, done, age, err)
@@ -56,6 +57,7 @@ type openWorker struct {
 	service *Service
 }
 
+// Work finds out about one payment, or puts itself off.
 func (w *openWorker) Work(ctx context.Context, job *river.Job[OpenArgs]) error {
 	done, age, err := w.service.chase(ctx, job.Args.Ref)
 	return until(ctx, job.Kind, job.Args.Ref, done, age, err)
@@ -66,6 +68,7 @@ type refundWorker struct {
 	service *Service
 }
 
+// Work sends one refund, or puts itself off.
 func (w *refundWorker) Work(ctx context.Context, job *river.Job[RefundArgs]) error {
 	done, age, err := w.service.sendRefund(ctx, job.Args)
 	return until(ctx, job.Kind, job.Args.Ref, done, age, err)
@@ -76,6 +79,7 @@ type sweepWorker struct {
 	service *Service
 }
 
+// Work goes on with what has been left behind.
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 	return w.service.Sweep(ctx)
 }
@@ -83,7 +87,7 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 // soon is when a job looks whether the request that left it has done the work itself. The queue lives by the database's time,
 // not by the clock that is passed in.
 func soon() *river.InsertOpts {
-	return &river.InsertOpts{ScheduledAt: time.Now().Add(openCheckAfter)}
+	return &river.InsertOpts{ScheduledAt: time.Now().Add(openCheckAfter)} //nolint:forbidigo // the queue's own clock
 }
 
 const openCheckAfter = 10 * time.Second

@@ -64,10 +64,13 @@ func (s *Service) chase(ctx context.Context, ref Ref) (bool, time.Duration, erro
 	return true, age, s.Apply(ctx, ref, in)
 }
 
-// latest asks for the intent's state; when a cancel is due, by cancelling it.
+// latest asks for the intent's state, after cancelling it when that is due. The answer to a cancel is kept over there under its
+// key: while it says that the provider is still being asked, the present state is asked for.
 func (s *Service) latest(ctx context.Context, p *Payment) (Intent, error) {
 	if p.CancelRequestedAt != nil {
-		return s.Gateway.Cancel(ctx, p)
+		if in, err := s.Gateway.Cancel(ctx, p); err != nil || in.Final() {
+			return in, err
+		}
 	}
 	return s.Gateway.Get(ctx, p.IntentID)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // PaymentView is a payment as it travels.
-type PaymentView struct {
+type PaymentView struct { //nolint:revive // its name is the schema's in the OpenAPI document
 	ID        uuid.UUID   `json:"id"`
 	StoreID   uuid.UUID   `json:"store_id"`
 	BillID    uuid.UUID   `json:"bill_id"`

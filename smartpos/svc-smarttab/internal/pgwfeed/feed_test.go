@@ -1,7 +1,6 @@
 package pgwfeed_test
 
 import (
-	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -277,7 +276,7 @@ func TestManyPaymentsInOrder(t *testing.T) {
 	till.Eventually("all completed", func() bool {
 		return count(t, till, "SELECT count(*) FROM smarttab.payment WHERE status = 'completed'") == len(all)
 	})
-	t.Log(fmt.Sprintf("%d events in %v", 3*len(all), time.Since(begun)))
+	t.Logf("%d events in %v", 3*len(all), time.Since(begun))
 	if n := count(t, till, "SELECT count(DISTINCT receipt_number) FROM smarttab.payment"); n != len(all) {
 		t.Errorf("%d receipt numbers", n)
 	}

@@ -26,5 +26,7 @@ func (w *unparkWorker) Work(ctx context.Context, job *river.Job[UnparkArgs]) err
 	return nil
 }
 
-// once is how an unpark job is left: soon, but not before the transaction that parks has ended.
-func once() *river.InsertOpts { return &river.InsertOpts{ScheduledAt: time.Now().Add(time.Second)} }
+// soon is how an unpark job is left: not before the transaction that parks has ended. The queue lives by the database's time.
+func soon() *river.InsertOpts {
+	return &river.InsertOpts{ScheduledAt: time.Now().Add(time.Second)} //nolint:forbidigo // the queue's own clock
+}

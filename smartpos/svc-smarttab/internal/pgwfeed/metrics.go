@@ -31,8 +31,8 @@ func observe(ctx context.Context, n *news, now time.Time) {
 	lag.Record(ctx, max(now.Sub(n.CreatedAt).Seconds(), 0))
 }
 
-// Observe publishes how many events are parked, the figure to alarm on, until the provider of metrics ends.
-func (r *Reader) Observe() error {
+// observeParked publishes how many events are parked: the figure to alarm on.
+func (r *Reader) observeParked() error {
 	_, err := meter.Int64ObservableGauge("smarttab.feed.parked", metric.WithUnit("{event}"),
 		metric.WithDescription("Events of the payment gateway's feed that could not be applied"),
 		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {

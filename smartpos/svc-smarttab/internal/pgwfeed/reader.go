@@ -15,6 +15,9 @@ import (
 
 // Run reads all shards of the feed until ctx is over. Trouble of any kind is waited out.
 func (r *Reader) Run(ctx context.Context) {
+	if err := r.observeParked(); err != nil {
+		slog.ErrorContext(ctx, "feed: no metric of what is parked", "error", err)
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	shards := make(chan int, 1)
@@ -26,7 +29,8 @@ func (r *Reader) Run(ctx context.Context) {
 			return
 		case n := <-shards:
 			for ; started < n; started++ {
-				running.Go(func(shard int32) func() { return func() { r.follow(ctx, shard, shards) } }(int32(started))) //nolint:gosec // few
+				shard := int32(started)
+				running.Go(func() { r.follow(ctx, shard, shards) })
 			}
 		}
 	}
@@ -72,7 +76,7 @@ func (r *Reader) hold(ctx context.Context, shard int32, c cursor, shards chan<- 
 
 // renew keeps the lease alive, and ends the work when it is lost or cannot be renewed in time.
 func (r *Reader) renew(ctx context.Context, shard int32, lost context.CancelCauseFunc) {
-	last := time.Now()
+	last := time.Now() //nolint:forbidigo // a lease lives by the real clock
 	for {
 		pause(ctx, r.Config.Lease/4)
 		if ctx.Err() != nil {
@@ -83,7 +87,7 @@ func (r *Reader) renew(ctx context.Context, shard int32, lost context.CancelCaus
 		cancel()
 		switch {
 		case err == nil && held:
-			last = time.Now()
+			last = time.Now() //nolint:forbidigo // see above
 		case err == nil || time.Since(last) > r.Config.Lease:
 			lost(errLeaseLost)
 			return

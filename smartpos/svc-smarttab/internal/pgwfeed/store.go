@@ -213,7 +213,7 @@ func (r *Reader) park(ctx context.Context, st step, group string, why error) err
 		if err != nil {
 			return fmt.Errorf("park %s: %w", e.ID, err)
 		}
-		if _, err := r.Jobs.InsertTx(ctx, tx, UnparkArgs{Group: group}, once()); err != nil {
+		if _, err := r.Jobs.InsertTx(ctx, tx, UnparkArgs{Group: group}, soon()); err != nil {
 			return err
 		}
 		return r.take(ctx, tx, st)

@@ -38,8 +38,10 @@ func TestADay(t *testing.T) {
 		t.Errorf("before anything: %+v", x)
 	}
 	for _, m := range []map[string]any{
-		{"type": "float", "amount": 30_000}, {"type": "pay_out", "amount": 1_000, "reason": "milk"},
-		{"type": "pay_in", "amount": 500, "reason": "found"}, {"type": "drawer_open", "reason": "change"},
+		{"type": "float", "amount": 30_000},
+		{"type": "pay_out", "amount": 1_000, "reason": "milk"},
+		{"type": "pay_in", "amount": 500, "reason": "found"},
+		{"type": "drawer_open", "reason": "change"},
 	} {
 		tilltest.Post[settlement.CashMovement](terminal, movements, m, http.StatusCreated)
 	}

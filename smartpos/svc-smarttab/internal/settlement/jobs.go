@@ -16,6 +16,7 @@ type reconcileWorker struct {
 	service *Service
 }
 
+// Work looks whether a day that has just been closed is reconciled already.
 func (w *reconcileWorker) Work(ctx context.Context, job *river.Job[ReconcileArgs]) error {
 	return w.service.reconcileClosed(ctx, job.Args)
 }

@@ -24,8 +24,10 @@ func TestADayByHand(t *testing.T) {
 	day.Move(CashMovement{Type: PayOut, Amount: 1_200})
 	day.Move(CashMovement{Type: DrawerOpen})
 	day.Add(Entry{Kind: Sale, Method: "cash", Amount: 1_100, TaxLines: tax.Lines{{Rate: 10, Taxable: 1_000, Tax: 100}}})
-	day.Add(Entry{Kind: Sale, Method: "qr", Provider: paypay, Amount: 1_630, Discount: 50,
-		TaxLines: tax.Lines{{Rate: 10, Taxable: 500, Tax: 50}, {Rate: 8, Taxable: 1_000, Tax: 80}}})
+	day.Add(Entry{
+		Kind: Sale, Method: "qr", Provider: paypay, Amount: 1_630, Discount: 50,
+		TaxLines: tax.Lines{{Rate: 10, Taxable: 500, Tax: 50}, {Rate: 8, Taxable: 1_000, Tax: 80}},
+	})
 	day.Add(Entry{Kind: Sale, Method: "card", Amount: 2_200, TaxLines: tax.Lines{{Rate: 10, Taxable: 2_000, Tax: 200}}})
 	day.Add(Entry{Kind: Refund, Method: "cash", Amount: 550, TaxLines: tax.Lines{{Rate: 10, Taxable: 500, Tax: 50}}})
 	got, err := day.Figures(nil)
@@ -148,7 +150,8 @@ func TestCount(t *testing.T) {
 	}{
 		{name: "nothing", currency: money.JPY, want: 0},
 		{name: "each once", currency: money.JPY, counted: map[string]int64{
-			"10000": 1, "5000": 1, "2000": 1, "1000": 1, "500": 1, "100": 1, "50": 1, "10": 1, "5": 1, "1": 1}, want: 18_666},
+			"10000": 1, "5000": 1, "2000": 1, "1000": 1, "500": 1, "100": 1, "50": 1, "10": 1, "5": 1, "1": 1,
+		}, want: 18_666},
 		{name: "many", currency: money.JPY, counted: map[string]int64{"10000": 3, "1": 7}, want: 30_007},
 		{name: "no such note", currency: money.JPY, counted: map[string]int64{"200": 1}, bad: true},
 		{name: "written otherwise", currency: money.JPY, counted: map[string]int64{"0100": 1}, bad: true},

@@ -53,15 +53,15 @@ type Fault struct {
 }
 
 // NewGateway starts one; it ends with the test.
-func NewGateway(t testing.TB, now clock.Clock) *Gateway {
-	t.Helper()
+func NewGateway(tb testing.TB, now clock.Clock) *Gateway {
+	tb.Helper()
 	g := &Gateway{
 		clock: now, intents: map[string]*client.PaymentIntent{}, refunds: map[string]*client.Refund{}, kept: map[string]kept{},
 		calls: map[string]int{}, news: make(chan struct{}), epoch: "epoch001",
 	}
 	server := httptest.NewServer(g)
-	t.Cleanup(server.CloseClientConnections)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.CloseClientConnections)
+	tb.Cleanup(server.Close)
 	g.URL = server.URL
 	return g
 }

@@ -10,11 +10,11 @@ import (
 // What a test makes happen at the gateway.
 
 // Intent is the intent of a payment, by our id of it.
-func (g *Gateway) Intent(t testing.TB, payment string) client.PaymentIntent {
-	t.Helper()
+func (g *Gateway) Intent(tb testing.TB, payment string) client.PaymentIntent {
+	tb.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return *g.find(t, payment)
+	return *g.find(tb, payment)
 }
 
 // Intents is how many intents there are.
@@ -24,40 +24,40 @@ func (g *Gateway) Intents() int {
 	return len(g.intents)
 }
 
-func (g *Gateway) find(t testing.TB, payment string) *client.PaymentIntent {
-	t.Helper()
+func (g *Gateway) find(tb testing.TB, payment string) *client.PaymentIntent {
+	tb.Helper()
 	for _, in := range g.intents {
 		if in.MerchantRefID == payment {
 			return in
 		}
 	}
-	t.Fatalf("the gateway has no intent of payment %s", payment)
+	tb.Fatalf("the gateway has no intent of payment %s", payment)
 	return nil
 }
 
 // Show is the terminal's confirm: the code is on its screen.
-func (g *Gateway) Show(t testing.TB, payment string) {
-	t.Helper()
-	g.become(t, payment, client.RequiresAction)
+func (g *Gateway) Show(tb testing.TB, payment string) {
+	tb.Helper()
+	g.become(tb, payment, client.RequiresAction)
 }
 
 // Pay is the customer's wallet paying.
-func (g *Gateway) Pay(t testing.TB, payment string) {
-	t.Helper()
-	g.become(t, payment, client.Succeeded)
+func (g *Gateway) Pay(tb testing.TB, payment string) {
+	tb.Helper()
+	g.become(tb, payment, client.Succeeded)
 }
 
 // Become moves a payment's intent to a state.
-func (g *Gateway) Become(t testing.TB, payment, status string) {
-	t.Helper()
-	g.become(t, payment, status)
+func (g *Gateway) Become(tb testing.TB, payment, status string) {
+	tb.Helper()
+	g.become(tb, payment, status)
 }
 
-func (g *Gateway) become(t testing.TB, payment, status string) {
-	t.Helper()
+func (g *Gateway) become(tb testing.TB, payment, status string) {
+	tb.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	in := g.find(t, payment)
+	in := g.find(tb, payment)
 	in.PaymentMethodType, in.Provider = client.QRMPM, "paypay"
 	if status == client.Failed {
 		in.Failure = &client.Failure{Code: "insufficient_funds", Message: "The wallet holds too little."}
@@ -66,11 +66,11 @@ func (g *Gateway) become(t testing.TB, payment, status string) {
 }
 
 // Tell publishes an event of a payment's intent that changes no state: reconciled, late_success.
-func (g *Gateway) Tell(t testing.TB, payment, kind string) {
-	t.Helper()
+func (g *Gateway) Tell(tb testing.TB, payment, kind string) {
+	tb.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	in := g.find(t, payment)
+	in := g.find(tb, payment)
 	in.Version++
 	g.tell(kind, in.ID, in.Version, in)
 }

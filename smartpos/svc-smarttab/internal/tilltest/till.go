@@ -64,19 +64,19 @@ var quiet = sync.OnceFunc(func() {
 })
 
 // New makes a till. Nothing runs by itself until Run or Read.
-func New(t testing.TB) *Till {
-	t.Helper()
+func New(tb testing.TB) *Till {
+	tb.Helper()
 	quiet()
-	db := mpacdbtest.New(t)
+	db := mpacdbtest.New(tb)
 	till := &Till{
-		T: t, DB: db, Pool: db.Pool(mpacdb.RoleSmarttab), Admin: db.AdminPool(), Clock: clock.NewManual(Noon),
+		T: tb, DB: db, Pool: db.Pool(mpacdb.RoleSmarttab), Admin: db.AdminPool(), Clock: clock.NewManual(Noon),
 		PSP: uuid.New(), Merchant: uuid.New(),
 	}
 	till.exec(`INSERT INTO portal.psps (id, code, name, created_at, updated_at) VALUES ($1, $2, 'Example PSP', now(), now())`, till.PSP, till.PSP.String()[:8])
 	till.exec(`INSERT INTO portal.merchants (id, psp_id, code, name, invoice_registration_number, created_at, updated_at)
 		VALUES ($1, $2, 'M1', 'Example Coffee', 'T8700110005901', now(), now())`, till.Merchant, till.PSP)
 	till.Store = till.NewStore("S1")
-	till.Gateway = NewGateway(t, till.Clock.Now)
+	till.Gateway = NewGateway(tb, till.Clock.Now)
 	till.assemble()
 	return till
 }
@@ -254,13 +254,13 @@ func Get[T any](c *Caller, path string) T {
 }
 
 // Want reads a T from an answer that must have the status.
-func Want[T any](t testing.TB, a Answer, status int) T {
-	t.Helper()
+func Want[T any](tb testing.TB, a Answer, status int) T {
+	tb.Helper()
 	var v T
 	if a.Status != status {
-		t.Fatalf("status %d, want %d: %s", a.Status, status, a.Body)
+		tb.Fatalf("status %d, want %d: %s", a.Status, status, a.Body)
 	}
-	must(t, json.Unmarshal(a.Body, &v))
+	must(tb, json.Unmarshal(a.Body, &v))
 	return v
 }
 
@@ -295,9 +295,9 @@ func (c *Caller) Payment(id uuid.UUID) payment.PaymentView {
 	return Get[payment.PaymentView](c, "/api/v1/payments/"+id.String())
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
