@@ -347,34 +347,6 @@ func (q *Queries) BillReservationEnd(ctx context.Context, arg BillReservationEnd
 	return err
 }
 
-const billReservationGet = `-- name: BillReservationGet :one
-SELECT bill_id, payment_id, merchant_id, store_id, split_id, state, tax_lines, amount, refunded_amount, held_at, ended_at FROM smarttab.bill_reservation WHERE bill_id = $1 AND payment_id = $2
-`
-
-type BillReservationGetParams struct {
-	BillID    uuid.UUID
-	PaymentID uuid.UUID
-}
-
-func (q *Queries) BillReservationGet(ctx context.Context, arg BillReservationGetParams) (SmarttabBillReservation, error) {
-	row := q.db.QueryRow(ctx, billReservationGet, arg.BillID, arg.PaymentID)
-	var i SmarttabBillReservation
-	err := row.Scan(
-		&i.BillID,
-		&i.PaymentID,
-		&i.MerchantID,
-		&i.StoreID,
-		&i.SplitID,
-		&i.State,
-		&i.TaxLines,
-		&i.Amount,
-		&i.RefundedAmount,
-		&i.HeldAt,
-		&i.EndedAt,
-	)
-	return i, err
-}
-
 const billReservationInsert = `-- name: BillReservationInsert :exec
 INSERT INTO smarttab.bill_reservation (bill_id, payment_id, merchant_id, store_id, split_id, state, tax_lines, amount, held_at)
 VALUES ($1, $2, $3, $4, $5, 'held', $6, $7, $8)

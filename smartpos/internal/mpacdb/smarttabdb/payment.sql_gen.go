@@ -364,11 +364,11 @@ const updatePayment = `-- name: UpdatePayment :execrows
 UPDATE smarttab.payment
 SET status = $1, version = version + 1, refunded_amount = $2, refunding_amount = $3,
     card = $4, failure_code = $5, failure_message = $6,
-    intent_id = $7, intent_version = $8, expires_at = $9, tax_lines = $10, discount = $11,
-    settlement_id = $12, receipt_number = $13, updated_at = $14,
-    completed_at = $15, ended_at = $16, cancel_requested_at = $17,
-    late_success_at = $18, reconciled_at = $19, reported_at = $20
-WHERE id = $21 AND version = $22
+    occurred_at = $7, intent_id = $8, intent_version = $9, expires_at = $10, tax_lines = $11, discount = $12,
+    settlement_id = $13, receipt_number = $14, updated_at = $15,
+    completed_at = $16, ended_at = $17, cancel_requested_at = $18,
+    late_success_at = $19, reconciled_at = $20, reported_at = $21
+WHERE id = $22 AND version = $23
 `
 
 type UpdatePaymentParams struct {
@@ -378,6 +378,7 @@ type UpdatePaymentParams struct {
 	Card              json.RawMessage
 	FailureCode       *string
 	FailureMessage    *string
+	OccurredAt        time.Time
 	IntentID          *string
 	IntentVersion     int64
 	ExpiresAt         *time.Time
@@ -405,6 +406,7 @@ func (q *Queries) UpdatePayment(ctx context.Context, arg UpdatePaymentParams) (i
 		arg.Card,
 		arg.FailureCode,
 		arg.FailureMessage,
+		arg.OccurredAt,
 		arg.IntentID,
 		arg.IntentVersion,
 		arg.ExpiresAt,

@@ -91,14 +91,14 @@ func (q *Queries) InsertReceiptNumber(ctx context.Context, arg InsertReceiptNumb
 const listReceipts = `-- name: ListReceipts :many
 SELECT id, merchant_id, store_id, number, kind, payment_id, refund_id, issued_at, data
 FROM smarttab.receipt
-WHERE payment_id = $1 AND ($2::uuid IS NULL OR id > $2)
-ORDER BY id
+WHERE payment_id = $1 AND number > $2::text
+ORDER BY number
 LIMIT $3
 `
 
 type ListReceiptsParams struct {
 	PaymentID uuid.UUID
-	After     *uuid.UUID
+	After     string
 	MaxRows   int32
 }
 

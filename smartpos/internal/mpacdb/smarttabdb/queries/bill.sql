@@ -45,9 +45,6 @@ UPDATE smarttab.bill_split
 SET paid_amount = @paid_amount, reserved_amount = @reserved_amount, refunded_amount = @refunded_amount
 WHERE bill_id = @bill_id AND id = @id;
 
--- name: BillReservationGet :one
-SELECT * FROM smarttab.bill_reservation WHERE bill_id = $1 AND payment_id = $2;
-
 -- name: BillReservationInsert :exec
 INSERT INTO smarttab.bill_reservation (bill_id, payment_id, merchant_id, store_id, split_id, state, tax_lines, amount, held_at)
 VALUES (@bill_id, @payment_id, @merchant_id, @store_id, sqlc.narg('split_id'), 'held', @tax_lines, @amount, @held_at);

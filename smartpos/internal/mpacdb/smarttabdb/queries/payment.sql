@@ -11,9 +11,11 @@ SELECT * FROM smarttab.payment WHERE id = @id;
 SELECT * FROM smarttab.payment WHERE id = @id FOR NO KEY UPDATE;
 
 -- name: ListPayments :many
+-- @since bounds the partitions that are looked at: of one bill, no payment is older than the bill.
 SELECT *
 FROM smarttab.payment
-WHERE (sqlc.narg(bill_id)::uuid IS NULL OR bill_id = sqlc.narg(bill_id))
+WHERE id >= @since
+  AND (sqlc.narg(bill_id)::uuid IS NULL OR bill_id = sqlc.narg(bill_id))
   AND (sqlc.narg(store_id)::uuid IS NULL OR store_id = sqlc.narg(store_id))
   AND (sqlc.narg(status)::text IS NULL OR status = sqlc.narg(status))
   AND (sqlc.narg(method)::text IS NULL OR method = sqlc.narg(method))
@@ -44,8 +46,9 @@ SELECT intent_id::text AS intent_id, id, merchant_id, store_id FROM smarttab.pay
 -- asked for, or long past their expiry; and cash and cards that the gateway has not heard of.
 SELECT id, merchant_id, store_id, method
 FROM smarttab.payment
-WHERE (status IN ('pending', 'processing') AND method = 'qr' AND created_at < @before
-       AND (intent_id IS NULL OR cancel_requested_at < @before OR expires_at < @before))
-   OR (method <> 'qr' AND reported_at IS NULL AND ended_at < @before)
+WHERE id >= @since
+  AND ((status IN ('pending', 'processing') AND method = 'qr' AND created_at < @before
+        AND (intent_id IS NULL OR cancel_requested_at < @before OR expires_at < @before))
+       OR (method <> 'qr' AND reported_at IS NULL AND ended_at < @before))
 ORDER BY id
 LIMIT @max_rows;

@@ -19,6 +19,6 @@ SELECT * FROM smarttab.receipt WHERE id = @id;
 -- name: ListReceipts :many
 SELECT *
 FROM smarttab.receipt
-WHERE payment_id = @payment_id AND number > @after::text
+WHERE payment_id = @payment_id AND id >= @since AND number > @after::text
 ORDER BY number
 LIMIT @max_rows;

@@ -10,11 +10,9 @@ SELECT * FROM smarttab.refund WHERE id = @id;
 -- name: LockRefund :one
 SELECT * FROM smarttab.refund WHERE id = @id FOR NO KEY UPDATE;
 
--- name: RefundsOfPayment :many
-SELECT * FROM smarttab.refund WHERE payment_id = @payment_id ORDER BY id;
-
 -- name: RefundsOfPayments :many
-SELECT * FROM smarttab.refund WHERE payment_id = ANY(@payment_ids::uuid[]) ORDER BY id;
+-- No refund is older than its payment: @since bounds the partitions.
+SELECT * FROM smarttab.refund WHERE payment_id = ANY(@payment_ids::uuid[]) AND id >= @since ORDER BY id;
 
 -- name: UpdateRefund :execrows
 UPDATE smarttab.refund
@@ -31,6 +29,6 @@ SELECT id, payment_id, merchant_id, store_id FROM smarttab.refund WHERE id = ANY
 -- Refunds that the gateway has not heard of, and no job may be telling it any more.
 SELECT id, payment_id, merchant_id, store_id
 FROM smarttab.refund
-WHERE reported_at IS NULL AND status <> 'failed' AND created_at < @before
+WHERE id >= @since AND reported_at IS NULL AND status <> 'failed' AND created_at < @before
 ORDER BY id
 LIMIT @max_rows;

@@ -80,7 +80,7 @@ UPDATE smarttab.settlement s
 SET status = 'reconciled', reconciled_at = @reconciled_at::timestamptz
 WHERE (s.id = @id OR s.corrects_id = @id) AND s.status = 'closed'
   AND NOT EXISTS (SELECT FROM smarttab.payment p
-                  WHERE p.settlement_id = @id AND p.provider IS NOT NULL AND p.reconciled_at IS NULL);
+                  WHERE p.settlement_id = @id AND p.id >= @since AND p.provider IS NOT NULL AND p.reconciled_at IS NULL);
 
 -- name: NextNumber :one
 -- The next number of a store's series. The counter's row stays locked to the end of the transaction.
@@ -98,7 +98,7 @@ VALUES (@id, @merchant_id, @store_id, @settlement_id, @kind, @payment_id, @refun
 -- name: SettlementEntries :many
 SELECT kind, payment_id, refund_id, method, provider, amount, discount, tax_lines, occurred_at
 FROM smarttab.settlement_entry
-WHERE settlement_id = @settlement_id
+WHERE settlement_id = @settlement_id AND id >= @since
 ORDER BY id;
 
 -- name: InsertCashMovement :exec
@@ -114,5 +114,5 @@ ORDER BY id;
 -- name: UnfinishedPayments :many
 SELECT id, bill_id, method, provider, amount, status, created_at
 FROM smarttab.payment
-WHERE store_id = @store_id AND status IN ('pending', 'processing')
+WHERE store_id = @store_id AND id >= @since AND status IN ('pending', 'processing')
 ORDER BY id;
