@@ -82,8 +82,11 @@ func (s *Till) PaymentsOf(bill string) ([]Payment, error) {
 }
 
 // PayCash pays what remains of the bill in cash, with the exact amount.
-func (s *Till) PayCash(b Bill) (p Payment, err error) {
-	return p, s.post("/api/v1/payments", "cash-"+rand.Text(), map[string]any{"bill_id": b.ID, "method": "cash", "tendered": b.RemainingAmount}, &p)
+func (s *Till) PayCash(b Bill) (p Payment, err error) { return s.PayCashUnder("cash-"+rand.Text(), b) }
+
+// PayCashUnder is PayCash under a key of the caller's.
+func (s *Till) PayCashUnder(key string, b Bill) (p Payment, err error) {
+	return p, s.post("/api/v1/payments", key, map[string]any{"bill_id": b.ID, "method": "cash", "tendered": b.RemainingAmount}, &p)
 }
 
 // StartQR asks for a payment by QR of what remains of the bill; the gateway's token comes with it, when the gateway is there.
@@ -202,4 +205,31 @@ func (s *Till) CloseDay() (id, status string, err error) {
 	}
 	err = s.post("/api/v1/settlements/close", "close-"+rand.Text(), map[string]any{"counted": map[string]int64{"1": day.ExpectedCash}}, &day)
 	return day.ID, day.Status, err
+}
+
+// Completed counts the store's completed payments.
+func (s *Till) Completed() (n int, err error) {
+	cursor := ""
+	for {
+		var page struct {
+			Data       []Payment `json:"data"`
+			NextCursor *string   `json:"next_cursor"`
+		}
+		query := url.Values{"limit": {"100"}}
+		if cursor != "" {
+			query.Set("cursor", cursor)
+		}
+		if err := s.get("/api/v1/payments", query, &page); err != nil {
+			return n, err
+		}
+		for _, p := range page.Data {
+			if p.Status == "completed" {
+				n++
+			}
+		}
+		if page.NextCursor == nil || *page.NextCursor == "" {
+			return n, nil
+		}
+		cursor = *page.NextCursor
+	}
 }

@@ -190,3 +190,6 @@ func (s *Till) get(path string, query url.Values, out any) error {
 		return c.Get(s.t.Context(), path, query, out)
 	})
 }
+
+// Wallet is where the customer's wallet is reached.
+func (s *Till) Wallet() string { return s.wallet.Base }

@@ -6,6 +6,7 @@
 package problem
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,6 +76,7 @@ var (
 	UnsupportedMedia = Define("unsupported_media_type", 415, "The body's media type is not supported")
 	Validation       = Define("validation_failed", 422, "The request does not hold what it must")
 	RateLimited      = Define("rate_limited", 429, "Too many requests")
+	ClientGone       = Define("client_closed_request", 499, "The caller has gone before the answer")
 	Internal         = Define("internal_error", 500, "Something went wrong on our side")
 	Unavailable      = Define("unavailable", 503, "Not able to serve just now")
 	Timeout          = Define("timeout", 504, "It took too long")
@@ -225,11 +227,17 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(members)
 }
 
-// From finds the problem in err, or makes it an internal error that keeps err as its cause.
+// From finds the problem in err, or makes it an internal error that keeps err as its cause. A request that was given up and one
+// that ran out of time are kinds of their own.
 func From(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		return e
+	case errors.Is(err, context.Canceled):
+		return ClientGone.New("Nobody waits for the answer any more.").Wrap(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return Timeout.New("It took too long; ask whether it was done before you try again.").Wrap(err)
 	}
 	return Internal.New("The error has been recorded; try again, and say the request id if it stays.").Wrap(err)
 }

@@ -46,12 +46,20 @@ type State struct {
 
 const (
 	firstPause = 100 * time.Millisecond
-	longest    = 5 * time.Second
 	// A process that ran this long was not failing at its start: the next pause is short again.
 	settled    = 10 * time.Second
 	readyPoll  = 40 * time.Millisecond
 	statusPoll = time.Second
 )
+
+// longestPause is how long a process that keeps dying is left alone at most. Tests that kill on purpose make it short by
+// MPAC_UP_LONGEST_PAUSE.
+var longestPause = sync.OnceValue(func() time.Duration {
+	if pause, err := time.ParseDuration(os.Getenv("MPAC_UP_LONGEST_PAUSE")); err == nil && pause > 0 {
+		return pause
+	}
+	return 5 * time.Second
+})
 
 // Process is a child under supervision.
 type Process struct {
@@ -137,7 +145,7 @@ func (p *Process) keep(ctx context.Context) {
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, longest)
+		pause = min(2*pause, longestPause())
 	}
 }
 
