@@ -190,6 +190,9 @@ func TestNoRoomWithoutAName(t *testing.T) {
 
 // The jobs that may see every tenant, in one list. Adding a name here is a decision about tenancy.
 var crossTenant = map[string]string{
+	"recon.holders":       "the matcher finds out whose a provider's contract is, and whose a line of a shared one",
+	"recon.audit":         "an operator proves every chain of the audit log",
+	"recon.report":        "an operator writes the report of any run",
 	"portal.login":        "signing in and staying in happen before a tenant is known",
 	"portal.activation":   "a terminal with a code has no tenant yet",
 	"portal.device_token": "a terminal with an assertion has no tenant yet",
