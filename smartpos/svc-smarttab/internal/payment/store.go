@@ -1,10 +1,12 @@
 package payment
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -13,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/problem"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/smarttabdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/actor"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
 )
 
 // find reads a payment without a lock.
@@ -121,7 +124,13 @@ func lockRefund(ctx context.Context, tx pgx.Tx, id uuid.UUID) (Refund, error) {
 
 // refundsOf reads the refunds of payments, oldest first.
 func refundsOf(ctx context.Context, tx pgx.Tx, payments ...uuid.UUID) ([]Refund, error) {
-	rows, err := smarttabdb.New(tx).RefundsOfPayments(ctx, payments)
+	if len(payments) == 0 {
+		return nil, nil
+	}
+	oldest := slices.MinFunc(payments, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	rows, err := smarttabdb.New(tx).RefundsOfPayments(ctx, smarttabdb.RefundsOfPaymentsParams{
+		PaymentIds: payments, Since: partition.Since(oldest, partition.Skew),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("refunds: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/smarttabdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/actor"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/idempotency"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/store"
 )
 
@@ -142,6 +143,9 @@ func (s *Service) List(ctx context.Context, at store.Place, f Filter) ([]Payment
 	var views []PaymentView
 	err := postgres.InReadTx(ctx, s.DB, at.Scope(), "smarttab.payment.list", func(ctx context.Context, tx pgx.Tx) error {
 		params := smarttabdb.ListPaymentsParams{BillID: f.BillID, Before: f.Before, Status: f.Status, Method: f.Method, MaxRows: f.Limit}
+		if f.BillID != nil {
+			params.Since = partition.Since(*f.BillID, partition.Skew)
+		}
 		if at.StoreID != uuid.Nil {
 			params.StoreID = &at.StoreID
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/smarttabdb"
 )
@@ -224,17 +225,18 @@ const SweepJob = "smarttab.payment.sweep"
 
 // lost are the payments and refunds whose jobs have died with their process.
 func (s *Service) lost(ctx context.Context) (payments []lostPayment, refunds []RefundArgs, err error) {
-	before := s.now().Add(-lostAfter)
+	now := s.now()
+	before, since := now.Add(-lostAfter), id.UUIDFloor(now.Add(-lostFor))
 	err = postgres.InReadTx(ctx, s.DB, postgres.CrossTenant(SweepJob), "smarttab.payment.sweep", func(ctx context.Context, tx pgx.Tx) error {
 		q := smarttabdb.New(tx)
-		rows, err := q.LostPayments(ctx, smarttabdb.LostPaymentsParams{Before: before, MaxRows: sweepRows})
+		rows, err := q.LostPayments(ctx, smarttabdb.LostPaymentsParams{Since: since, Before: before, MaxRows: sweepRows})
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
 			payments = append(payments, lostPayment{ref(row.MerchantID, row.StoreID, row.ID), Method(row.Method)})
 		}
-		more, err := q.LostRefunds(ctx, smarttabdb.LostRefundsParams{Before: before, MaxRows: sweepRows})
+		more, err := q.LostRefunds(ctx, smarttabdb.LostRefundsParams{Since: since, Before: before, MaxRows: sweepRows})
 		if err != nil {
 			return err
 		}
@@ -248,6 +250,7 @@ func (s *Service) lost(ctx context.Context) (payments []lostPayment, refunds []R
 
 const (
 	lostAfter = 20 * time.Second
+	lostFor   = 8 * 24 * time.Hour // older ones have their own jobs still, and an alarm
 	sweepRows = 200
 )
 

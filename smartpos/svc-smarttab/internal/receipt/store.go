@@ -17,6 +17,7 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/smarttabdb"
 	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/bill"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/settlement"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/store"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
@@ -145,7 +146,9 @@ func (s *Service) ByNumber(ctx context.Context, at store.Place, number string) (
 func (s *Service) OfPayment(ctx context.Context, at store.Place, payment uuid.UUID, after string, limit int32) ([]Receipt, error) {
 	var all []Receipt
 	err := postgres.InReadTx(ctx, s.DB, at.Scope(), "smarttab.receipt.list", func(ctx context.Context, tx pgx.Tx) error {
-		rows, err := smarttabdb.New(tx).ListReceipts(ctx, smarttabdb.ListReceiptsParams{PaymentID: payment, After: after, MaxRows: limit})
+		rows, err := smarttabdb.New(tx).ListReceipts(ctx, smarttabdb.ListReceiptsParams{
+			PaymentID: payment, Since: partition.Since(payment, partition.Skew), After: after, MaxRows: limit,
+		})
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/smarttabdb"
 	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/actor"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/store"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
@@ -101,7 +102,9 @@ func Lock(ctx context.Context, tx pgx.Tx, settlement uuid.UUID) error {
 // Reconcile turns a closed day of which every provider payment has been found into a reconciled one; true when it did. The
 // caller holds Lock.
 func Reconcile(ctx context.Context, tx pgx.Tx, settlement uuid.UUID, now time.Time) (bool, error) {
-	n, err := smarttabdb.New(tx).ReconcileSettlement(ctx, smarttabdb.ReconcileSettlementParams{ID: settlement, ReconciledAt: now})
+	n, err := smarttabdb.New(tx).ReconcileSettlement(ctx, smarttabdb.ReconcileSettlementParams{
+		ID: settlement, ReconciledAt: now, Since: partition.Since(settlement, unfinishedFor),
+	})
 	return n > 0, err
 }
 
@@ -147,6 +150,9 @@ func current(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, da
 	return report, err
 }
 
+// unfinishedFor is how long before its end a payment may have begun: no card's result is waited for longer.
+const unfinishedFor = 90 * 24 * time.Hour
+
 // tally adds a day up from its entries.
 func tally(ctx context.Context, q *smarttabdb.Queries, storeID, settlement uuid.UUID) (Figures, error) {
 	t := NewTally()
@@ -157,7 +163,9 @@ func tally(ctx context.Context, q *smarttabdb.Queries, storeID, settlement uuid.
 	for _, m := range moves {
 		t.Move(CashMovement{ID: m.ID, Type: MovementType(m.Type), Amount: m.Amount, Reason: m.Reason, RecordedAt: wire.At(m.RecordedAt)})
 	}
-	entries, err := q.SettlementEntries(ctx, settlement)
+	entries, err := q.SettlementEntries(ctx, smarttabdb.SettlementEntriesParams{
+		SettlementID: settlement, Since: partition.Since(settlement, partition.Skew),
+	})
 	if err != nil {
 		return Figures{}, err
 	}
@@ -171,7 +179,7 @@ func tally(ctx context.Context, q *smarttabdb.Queries, storeID, settlement uuid.
 			Discount: e.Discount, TaxLines: lines,
 		})
 	}
-	rows, err := q.UnfinishedPayments(ctx, storeID)
+	rows, err := q.UnfinishedPayments(ctx, smarttabdb.UnfinishedPaymentsParams{StoreID: storeID, Since: partition.Since(settlement, unfinishedFor)})
 	if err != nil {
 		return Figures{}, err
 	}
