@@ -114,16 +114,18 @@ func (q *Queries) InsertPayment(ctx context.Context, arg InsertPaymentParams) er
 const listPayments = `-- name: ListPayments :many
 SELECT id, merchant_id, store_id, bill_id, split_id, method, provider, status, version, currency, amount, refunded_amount, refunding_amount, tendered, change, card, failure_code, failure_message, intent_id, intent_version, expires_at, actor_kind, actor_ref, tax_lines, discount, settlement_id, receipt_number, occurred_at, created_at, updated_at, completed_at, ended_at, cancel_requested_at, late_success_at, reconciled_at, reported_at
 FROM smarttab.payment
-WHERE ($1::uuid IS NULL OR bill_id = $1)
-  AND ($2::uuid IS NULL OR store_id = $2)
-  AND ($3::text IS NULL OR status = $3)
-  AND ($4::text IS NULL OR method = $4)
-  AND ($5::uuid IS NULL OR id < $5)
+WHERE id >= $1
+  AND ($2::uuid IS NULL OR bill_id = $2)
+  AND ($3::uuid IS NULL OR store_id = $3)
+  AND ($4::text IS NULL OR status = $4)
+  AND ($5::text IS NULL OR method = $5)
+  AND ($6::uuid IS NULL OR id < $6)
 ORDER BY id DESC
-LIMIT $6
+LIMIT $7
 `
 
 type ListPaymentsParams struct {
+	Since   uuid.UUID
 	BillID  *uuid.UUID
 	StoreID *uuid.UUID
 	Status  *string
@@ -132,8 +134,10 @@ type ListPaymentsParams struct {
 	MaxRows int32
 }
 
+// @since bounds the partitions that are looked at: of one bill, no payment is older than the bill.
 func (q *Queries) ListPayments(ctx context.Context, arg ListPaymentsParams) ([]SmarttabPayment, error) {
 	rows, err := q.db.Query(ctx, listPayments,
+		arg.Since,
 		arg.BillID,
 		arg.StoreID,
 		arg.Status,
@@ -247,14 +251,16 @@ func (q *Queries) LockPayment(ctx context.Context, id uuid.UUID) (SmarttabPaymen
 const lostPayments = `-- name: LostPayments :many
 SELECT id, merchant_id, store_id, method
 FROM smarttab.payment
-WHERE (status IN ('pending', 'processing') AND method = 'qr' AND created_at < $1
-       AND (intent_id IS NULL OR cancel_requested_at < $1 OR expires_at < $1))
-   OR (method <> 'qr' AND reported_at IS NULL AND ended_at < $1)
+WHERE id >= $1
+  AND ((status IN ('pending', 'processing') AND method = 'qr' AND created_at < $2
+        AND (intent_id IS NULL OR cancel_requested_at < $2 OR expires_at < $2))
+       OR (method <> 'qr' AND reported_at IS NULL AND ended_at < $2))
 ORDER BY id
-LIMIT $2
+LIMIT $3
 `
 
 type LostPaymentsParams struct {
+	Since   uuid.UUID
 	Before  time.Time
 	MaxRows int32
 }
@@ -269,7 +275,7 @@ type LostPaymentsRow struct {
 // Payments that wait for something which no job may be doing any more: QR payments without an intent, with a cancel that was
 // asked for, or long past their expiry; and cash and cards that the gateway has not heard of.
 func (q *Queries) LostPayments(ctx context.Context, arg LostPaymentsParams) ([]LostPaymentsRow, error) {
-	rows, err := q.db.Query(ctx, lostPayments, arg.Before, arg.MaxRows)
+	rows, err := q.db.Query(ctx, lostPayments, arg.Since, arg.Before, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

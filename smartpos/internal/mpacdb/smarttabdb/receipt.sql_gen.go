@@ -91,19 +91,25 @@ func (q *Queries) InsertReceiptNumber(ctx context.Context, arg InsertReceiptNumb
 const listReceipts = `-- name: ListReceipts :many
 SELECT id, merchant_id, store_id, number, kind, payment_id, refund_id, issued_at, data
 FROM smarttab.receipt
-WHERE payment_id = $1 AND number > $2::text
+WHERE payment_id = $1 AND id >= $2 AND number > $3::text
 ORDER BY number
-LIMIT $3
+LIMIT $4
 `
 
 type ListReceiptsParams struct {
 	PaymentID uuid.UUID
+	Since     uuid.UUID
 	After     string
 	MaxRows   int32
 }
 
 func (q *Queries) ListReceipts(ctx context.Context, arg ListReceiptsParams) ([]SmarttabReceipt, error) {
-	rows, err := q.db.Query(ctx, listReceipts, arg.PaymentID, arg.After, arg.MaxRows)
+	rows, err := q.db.Query(ctx, listReceipts,
+		arg.PaymentID,
+		arg.Since,
+		arg.After,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}

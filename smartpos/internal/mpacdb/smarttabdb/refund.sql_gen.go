@@ -126,12 +126,13 @@ func (q *Queries) LockRefund(ctx context.Context, id uuid.UUID) (SmarttabRefund,
 const lostRefunds = `-- name: LostRefunds :many
 SELECT id, payment_id, merchant_id, store_id
 FROM smarttab.refund
-WHERE reported_at IS NULL AND status <> 'failed' AND created_at < $1
+WHERE id >= $1 AND reported_at IS NULL AND status <> 'failed' AND created_at < $2
 ORDER BY id
-LIMIT $2
+LIMIT $3
 `
 
 type LostRefundsParams struct {
+	Since   uuid.UUID
 	Before  time.Time
 	MaxRows int32
 }
@@ -145,7 +146,7 @@ type LostRefundsRow struct {
 
 // Refunds that the gateway has not heard of, and no job may be telling it any more.
 func (q *Queries) LostRefunds(ctx context.Context, arg LostRefundsParams) ([]LostRefundsRow, error) {
-	rows, err := q.db.Query(ctx, lostRefunds, arg.Before, arg.MaxRows)
+	rows, err := q.db.Query(ctx, lostRefunds, arg.Since, arg.Before, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -205,61 +206,18 @@ func (q *Queries) RefundTenants(ctx context.Context, ids []uuid.UUID) ([]RefundT
 	return items, nil
 }
 
-const refundsOfPayment = `-- name: RefundsOfPayment :many
-SELECT id, merchant_id, store_id, payment_id, bill_id, status, version, currency, amount, reason, actor_kind, actor_ref, gateway_refund_id, gateway_version, failure_code, failure_message, tax_lines, settlement_id, receipt_number, occurred_at, created_at, updated_at, ended_at, reported_at FROM smarttab.refund WHERE payment_id = $1 ORDER BY id
+const refundsOfPayments = `-- name: RefundsOfPayments :many
+SELECT id, merchant_id, store_id, payment_id, bill_id, status, version, currency, amount, reason, actor_kind, actor_ref, gateway_refund_id, gateway_version, failure_code, failure_message, tax_lines, settlement_id, receipt_number, occurred_at, created_at, updated_at, ended_at, reported_at FROM smarttab.refund WHERE payment_id = ANY($1::uuid[]) AND id >= $2 ORDER BY id
 `
 
-func (q *Queries) RefundsOfPayment(ctx context.Context, paymentID uuid.UUID) ([]SmarttabRefund, error) {
-	rows, err := q.db.Query(ctx, refundsOfPayment, paymentID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []SmarttabRefund{}
-	for rows.Next() {
-		var i SmarttabRefund
-		if err := rows.Scan(
-			&i.ID,
-			&i.MerchantID,
-			&i.StoreID,
-			&i.PaymentID,
-			&i.BillID,
-			&i.Status,
-			&i.Version,
-			&i.Currency,
-			&i.Amount,
-			&i.Reason,
-			&i.ActorKind,
-			&i.ActorRef,
-			&i.GatewayRefundID,
-			&i.GatewayVersion,
-			&i.FailureCode,
-			&i.FailureMessage,
-			&i.TaxLines,
-			&i.SettlementID,
-			&i.ReceiptNumber,
-			&i.OccurredAt,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.EndedAt,
-			&i.ReportedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+type RefundsOfPaymentsParams struct {
+	PaymentIds []uuid.UUID
+	Since      uuid.UUID
 }
 
-const refundsOfPayments = `-- name: RefundsOfPayments :many
-SELECT id, merchant_id, store_id, payment_id, bill_id, status, version, currency, amount, reason, actor_kind, actor_ref, gateway_refund_id, gateway_version, failure_code, failure_message, tax_lines, settlement_id, receipt_number, occurred_at, created_at, updated_at, ended_at, reported_at FROM smarttab.refund WHERE payment_id = ANY($1::uuid[]) ORDER BY id
-`
-
-func (q *Queries) RefundsOfPayments(ctx context.Context, paymentIds []uuid.UUID) ([]SmarttabRefund, error) {
-	rows, err := q.db.Query(ctx, refundsOfPayments, paymentIds)
+// No refund is older than its payment: @since bounds the partitions.
+func (q *Queries) RefundsOfPayments(ctx context.Context, arg RefundsOfPaymentsParams) ([]SmarttabRefund, error) {
+	rows, err := q.db.Query(ctx, refundsOfPayments, arg.PaymentIds, arg.Since)
 	if err != nil {
 		return nil, err
 	}

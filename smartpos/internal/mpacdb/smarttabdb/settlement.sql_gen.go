@@ -505,17 +505,18 @@ UPDATE smarttab.settlement s
 SET status = 'reconciled', reconciled_at = $1::timestamptz
 WHERE (s.id = $2 OR s.corrects_id = $2) AND s.status = 'closed'
   AND NOT EXISTS (SELECT FROM smarttab.payment p
-                  WHERE p.settlement_id = $2 AND p.provider IS NOT NULL AND p.reconciled_at IS NULL)
+                  WHERE p.settlement_id = $2 AND p.id >= $3 AND p.provider IS NOT NULL AND p.reconciled_at IS NULL)
 `
 
 type ReconcileSettlementParams struct {
 	ReconciledAt time.Time
 	ID           uuid.UUID
+	Since        uuid.UUID
 }
 
 // Closed and each of its provider payments found: reconciled, with the Zs that correct it. The caller holds LockSettlement.
 func (q *Queries) ReconcileSettlement(ctx context.Context, arg ReconcileSettlementParams) (int64, error) {
-	result, err := q.db.Exec(ctx, reconcileSettlement, arg.ReconciledAt, arg.ID)
+	result, err := q.db.Exec(ctx, reconcileSettlement, arg.ReconciledAt, arg.ID, arg.Since)
 	if err != nil {
 		return 0, err
 	}
@@ -525,9 +526,14 @@ func (q *Queries) ReconcileSettlement(ctx context.Context, arg ReconcileSettleme
 const settlementEntries = `-- name: SettlementEntries :many
 SELECT kind, payment_id, refund_id, method, provider, amount, discount, tax_lines, occurred_at
 FROM smarttab.settlement_entry
-WHERE settlement_id = $1
+WHERE settlement_id = $1 AND id >= $2
 ORDER BY id
 `
+
+type SettlementEntriesParams struct {
+	SettlementID uuid.UUID
+	Since        uuid.UUID
+}
 
 type SettlementEntriesRow struct {
 	Kind       string
@@ -541,8 +547,8 @@ type SettlementEntriesRow struct {
 	OccurredAt time.Time
 }
 
-func (q *Queries) SettlementEntries(ctx context.Context, settlementID uuid.UUID) ([]SettlementEntriesRow, error) {
-	rows, err := q.db.Query(ctx, settlementEntries, settlementID)
+func (q *Queries) SettlementEntries(ctx context.Context, arg SettlementEntriesParams) ([]SettlementEntriesRow, error) {
+	rows, err := q.db.Query(ctx, settlementEntries, arg.SettlementID, arg.Since)
 	if err != nil {
 		return nil, err
 	}
@@ -658,9 +664,14 @@ func (q *Queries) ShareSettlementOfDay(ctx context.Context, arg ShareSettlementO
 const unfinishedPayments = `-- name: UnfinishedPayments :many
 SELECT id, bill_id, method, provider, amount, status, created_at
 FROM smarttab.payment
-WHERE store_id = $1 AND status IN ('pending', 'processing')
+WHERE store_id = $1 AND id >= $2 AND status IN ('pending', 'processing')
 ORDER BY id
 `
+
+type UnfinishedPaymentsParams struct {
+	StoreID uuid.UUID
+	Since   uuid.UUID
+}
 
 type UnfinishedPaymentsRow struct {
 	ID        uuid.UUID
@@ -672,8 +683,8 @@ type UnfinishedPaymentsRow struct {
 	CreatedAt time.Time
 }
 
-func (q *Queries) UnfinishedPayments(ctx context.Context, storeID uuid.UUID) ([]UnfinishedPaymentsRow, error) {
-	rows, err := q.db.Query(ctx, unfinishedPayments, storeID)
+func (q *Queries) UnfinishedPayments(ctx context.Context, arg UnfinishedPaymentsParams) ([]UnfinishedPaymentsRow, error) {
+	rows, err := q.db.Query(ctx, unfinishedPayments, arg.StoreID, arg.Since)
 	if err != nil {
 		return nil, err
 	}
