@@ -85,8 +85,8 @@ func (s *Till) contract(seed local.Platform) {
 	path := "/api/v1/stores/" + s.Store + "/provider_configs/paypay"
 	s.must("enter the contract", func() error {
 		return s.Owner.Put(s.t.Context(), path, map[string]any{
-			"contract_id": seed.ShopPayPay.MerchantID,
-			"credentials": map[string]string{"api_key": seed.ShopPayPay.APIKey, "api_secret": seed.ShopPayPay.APISecret},
+			"contract_id": seed.PayPay.MerchantID,
+			"credentials": map[string]string{"api_key": seed.PayPay.APIKey, "api_secret": seed.PayPay.APISecret},
 		}, nil)
 	})
 	s.must("see the store known to the gateway", func() error {

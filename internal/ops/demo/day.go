@@ -138,7 +138,7 @@ func (r *run) reconciling() error {
 			Lines int    `json:"lines"`
 		}
 		err := r.wallet.Post(r.ctx, "/api/paypay/settlement_files", "", map[string]any{
-			"merchant_id": r.p.ShopPayPay.MerchantID, "date": date, "until": r.p.Now().Format(time.RFC3339Nano),
+			"merchant_id": r.p.PayPay.MerchantID, "date": date, "until": r.p.Now().Format(time.RFC3339Nano),
 		}, &file)
 		return said("%s, %d lines", file.Name, file.Lines), err
 	})
@@ -188,8 +188,8 @@ func (r *run) match(date string) error {
 func (r *run) judge(report []byte) (outcome, error) {
 	var all struct {
 		Runs []struct {
-			ContractID string `json:"contract_id"`
-			Matched    struct {
+			PartnerID string `json:"partner_id"`
+			Matched   struct {
 				Count int `json:"count"`
 			} `json:"matched"`
 			Findings []struct {
@@ -205,7 +205,7 @@ func (r *run) judge(report []byte) (outcome, error) {
 		return outcome{}, fmt.Errorf("the report can't be read: %w", err)
 	}
 	for _, done := range all.Runs {
-		if done.ContractID != r.p.ShopPayPay.MerchantID {
+		if done.PartnerID != r.p.Seed.Smartpos.ID {
 			continue
 		}
 		for _, f := range done.Findings {
@@ -219,5 +219,5 @@ func (r *run) judge(report []byte) (outcome, error) {
 		}
 		return o, nil
 	}
-	return outcome{}, errors.New("the report has no run of this contract")
+	return outcome{}, errors.New("the report has no run of the store's partner")
 }

@@ -45,7 +45,7 @@ func (r *run) openStore() error {
 	}
 	path := "/api/v1/stores/" + r.store + "/provider_configs/paypay"
 	err = r.step("owner", "enters the contract with PayPay", func() (outcome, error) {
-		pay := r.p.ShopPayPay
+		pay := r.p.PayPay
 		return said("contract %s", pay.MerchantID), r.owner.Put(r.ctx, path, map[string]any{
 			"contract_id": pay.MerchantID, "credentials": map[string]string{"api_key": pay.APIKey, "api_secret": pay.APISecret},
 		}, nil)

@@ -48,6 +48,22 @@ func (d Dir) folders() error {
 			return fmt.Errorf("--dir: %w", err)
 		}
 	}
+	return d.rotateLogs()
+}
+
+// rotateLogs sets a log aside that has grown large, in place of the one before.
+func (d Dir) rotateLogs() error {
+	const large = 32 << 20
+	logs, _ := filepath.Glob(d.Path("logs", "*.log")) // the pattern is well formed
+	for _, log := range logs {
+		info, err := os.Stat(log)
+		if err != nil || info.Size() < large {
+			continue
+		}
+		if err := os.Rename(log, log+".1"); err != nil {
+			return fmt.Errorf("--dir: %w", err)
+		}
+	}
 	return nil
 }
 

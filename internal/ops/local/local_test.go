@@ -62,7 +62,7 @@ func TestSecretsAreOfThisPlatformAlone(t *testing.T) {
 		p := platform(t)
 		secrets := []string{
 			p.PostgresPassword, p.RedisPassword, p.Operator.Password, p.Operator.TOTPSecret, p.Admin.Password, p.PayPay.APIKey, p.PayPay.APISecret,
-			p.ShopPayPay.APISecret, p.Seed.Owner.Password, p.Seed.Staff.Password,
+			p.Seed.Owner.Password, p.Seed.Staff.Password,
 		}
 		for _, role := range p.RolePasswords {
 			secrets = append(secrets, role)

@@ -52,8 +52,7 @@ type Platform struct {
 	RolePasswords    map[string]string `json:"role_passwords"` // owners and services
 	Operator         Login             `json:"operator"`       // the first SYSTEM_OP
 	Admin            Login             `json:"admin"`          // the seeded PSP's PSP_ADMIN
-	PayPay           PayPay            `json:"paypay"`         // the test partner's contract
-	ShopPayPay       PayPay            `json:"shop_paypay"`    // the seeded merchant's
+	PayPay           PayPay            `json:"paypay"`
 	Seed             Seed              `json:"seed"`
 	// ClockOffset moves the clocks of all the platform's processes, since the last start.
 	ClockOffset time.Duration `json:"clock_offset,omitempty"`
@@ -68,7 +67,8 @@ type Login struct {
 	TOTPSecret string `json:"totp_secret,omitempty"` // base32, as an authenticator takes it
 }
 
-// PayPay is the merchant's contract with the wallet, played by the sandbox.
+// PayPay is the contract with the wallet that the sandbox plays. The seeded merchant and the test partner share it: one set of
+// credentials opens all of the sandbox's books.
 type PayPay struct {
 	APIKey     string `json:"api_key"`
 	APISecret  string `json:"api_secret"`
@@ -100,7 +100,10 @@ type Seed struct {
 	Terminal string `json:"terminal,omitempty"`
 	Client   string `json:"client,omitempty"` // the terminal's client id
 
-	AdminEnrolled, ProviderSet, TesterSet, Done bool
+	AdminEnrolled bool `json:"admin_enrolled"`
+	ProviderSet   bool `json:"provider_set"`
+	TesterSet     bool `json:"tester_set"`
+	Done          bool `json:"done"`
 }
 
 // NewPlatform makes the secrets of a new folder.
@@ -114,14 +117,12 @@ func NewPlatform(base int, now time.Time) (*Platform, error) {
 	for _, role := range []string{"mpac_owner", "pgw_owner", "svc_portal", "svc_smarttab", "pgw_backend", "matcher"} {
 		p.RolePasswords[role] = secret()
 	}
-	for _, contract := range []*PayPay{&p.PayPay, &p.ShopPayPay} {
-		number, err := rand.Int(rand.Reader, big.NewInt(1e17))
-		if err != nil {
-			return nil, fmt.Errorf("secrets: %w", err)
-		}
-		*contract = PayPay{
-			APIKey: "a_" + secret(), APISecret: base64.StdEncoding.EncodeToString([]byte(secret())), MerchantID: fmt.Sprintf("5%017d", number),
-		}
+	number, err := rand.Int(rand.Reader, big.NewInt(1e17))
+	if err != nil {
+		return nil, fmt.Errorf("secrets: %w", err)
+	}
+	p.PayPay = PayPay{
+		APIKey: "a_" + secret(), APISecret: base64.StdEncoding.EncodeToString([]byte(secret())), MerchantID: fmt.Sprintf("5%017d", number),
 	}
 	p.Seed.Owner = Login{Email: "owner@hikari.example", Password: secret()}
 	p.Seed.Manager = Login{Email: "manager@hikari.example", Password: secret()}

@@ -31,14 +31,21 @@ type Redis struct {
 	log      string
 }
 
+// FindRedis looks for the server, or for its twin Valkey, in PATH.
+func FindRedis() (path string, err error) {
+	for _, name := range []string{"redis-server", "valkey-server"} {
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", ErrNoRedis
+}
+
 // NewRedis describes the server whose data is in dir/redis.
 func NewRedis(dir, logFile string, port int, password string) (*Redis, error) {
-	path, err := exec.LookPath("redis-server")
+	path, err := FindRedis()
 	if err != nil {
-		path, err = exec.LookPath("valkey-server")
-	}
-	if err != nil {
-		return nil, ErrNoRedis
+		return nil, err
 	}
 	return &Redis{path: path, data: filepath.Join(dir, "redis"), port: port, password: password, log: logFile}, nil
 }

@@ -3,8 +3,11 @@ package up
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"syscall"
 	"time"
 
+	"github.com/mpac-cloud/mpac/internal/ops/api"
 	"github.com/mpac-cloud/mpac/internal/ops/local"
 	"github.com/mpac-cloud/mpac/internal/ops/supervise"
 )
@@ -54,9 +57,17 @@ func (r *runner) matchDaily(ctx context.Context) {
 	}
 }
 
-// match runs the matcher for a day. Exceptions (exit code 2) are a report for people, not a failure of the run.
+// match has the sandbox write the day's file, as the provider would by now, and runs the matcher. Exceptions (exit code 2) are a
+// report for people, not a failure of the run.
 func (r *runner) match(ctx context.Context, day string) error {
-	_, err := r.command(ctx, "matcher", []string{"run", "--date", day}, r.matcherEnvironment()...)
+	provider := api.Client{Base: local.URL(r.ports.SandboxConsole)}
+	if err := provider.Post(ctx, "/api/paypay/settlement_files", "", map[string]string{"date": day}, nil); err != nil {
+		return err
+	}
+	_, err := supervise.Run(ctx, supervise.Child{
+		Name: "matcher run", Path: filepath.Join(r.o.Bin, "matcher"), Args: []string{"run", "--date", day}, Dir: string(r.o.Dir),
+		Env: r.environment(MatcherEnvironment(r.o.Dir, r.p)...), LogFile: r.o.Dir.Log("matcher"), Stop: syscall.SIGTERM,
+	})
 	switch supervise.ExitCode(err) {
 	case 0:
 		r.out.Printf("  %s  %s: all matched\n", r.out.Good("match"), day)
@@ -67,8 +78,6 @@ func (r *runner) match(ctx context.Context, day string) error {
 	}
 	return r.remember(func(p *local.Platform) { p.Matched = day })
 }
-
-func (r *runner) matcherEnvironment() []string { return MatcherEnvironment(r.o.Dir, r.p) }
 
 // MatcherEnvironment is what the matcher needs to run against a folder's platform.
 func MatcherEnvironment(dir local.Dir, p *local.Platform) []string {

@@ -172,7 +172,7 @@ func (s *seeder) contract(ctx context.Context) error {
 	if s.p.Seed.ProviderSet {
 		return nil
 	}
-	pay := s.p.ShopPayPay
+	pay := s.p.PayPay
 	err := s.admin.Put(ctx, "/api/v1/merchants/"+s.p.Seed.Merchant+"/provider_configs/paypay", map[string]any{
 		"contract_id": pay.MerchantID, "credentials": map[string]string{"api_key": pay.APIKey, "api_secret": pay.APISecret},
 	}, nil)
@@ -246,23 +246,4 @@ func (s *seeder) synced(ctx context.Context) error {
 		}
 		return err
 	})
-}
-
-// sandboxMerchant makes sure that the sandbox knows the contract the stores use, and where its webhooks go now. The first merchant,
-// which the test partner uses, it has from its environment: what is tried out there never shows in the stores' books.
-func (r *runner) sandboxMerchant(ctx context.Context) error {
-	console := api.Client{Base: local.URL(r.ports.SandboxConsole)}
-	pay, webhooks := r.p.ShopPayPay, local.URL(r.ports.PGW)+paypayWebhooks
-	err := console.Post(ctx, "/api/paypay/merchants", "", map[string]any{
-		"merchant_id": pay.MerchantID, "brand": "Hikari Foods", "api_key": pay.APIKey, "api_secret": pay.APISecret, "webhook_url": webhooks,
-	}, nil)
-	if api.Status(err) == http.StatusConflict {
-		err = console.Do(ctx, api.Request{
-			Method: http.MethodPatch, Path: "/api/paypay/merchants/" + pay.MerchantID, Body: map[string]any{"webhook_url": webhooks},
-		}, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("sandbox: %w", err)
-	}
-	return nil
 }

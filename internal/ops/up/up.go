@@ -4,6 +4,7 @@ package up
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -100,7 +101,7 @@ func prepare(o Options) (*local.Platform, error) {
 	if p.ClockOffset, err = clockOffset(os.Getenv("MPAC_CLOCK_OFFSET")); err != nil {
 		return nil, err
 	}
-	if err := p.CheckURLs(); err != nil {
+	if err := errors.Join(p.CheckURLs(), findServers(p)); err != nil {
 		return nil, err
 	}
 	if err := freePorts(o.Dir, p); err != nil {
@@ -148,6 +149,18 @@ func findBinaries(dir string) error {
 		return fmt.Errorf("not built yet in %s: %s; run: make build", dir, strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// findServers makes sure of the machine's own PostgreSQL and Redis, both at once: one command then installs what is missing.
+func findServers(p *local.Platform) error {
+	var noPostgreSQL, noRedis error
+	if p.OwnDatabases() {
+		_, noPostgreSQL = machine.FindPostgreSQL()
+	}
+	if p.RedisURL == "" {
+		_, noRedis = machine.FindRedis()
+	}
+	return errors.Join(noPostgreSQL, noRedis)
 }
 
 // runner is a platform while it runs.
@@ -214,8 +227,7 @@ func (r *runner) tasks() []task {
 		{"svc-portal", []string{"database mpacdb", "partners", "redis"}, r.svcPortal},
 		{"svc-smarttab", []string{"database mpacdb", "partners", "redis"}, r.svcSmarttab},
 		{"edge", []string{"svc-portal", "redis"}, r.edge},
-		{"sandbox's merchant", []string{"sandbox"}, r.sandboxMerchant},
-		{"first data", []string{"edge", "pgw-backend", "svc-smarttab", "sandbox's merchant"}, r.seed},
+		{"first data", []string{"edge", "pgw-backend", "svc-smarttab", "sandbox"}, r.seed},
 	}
 }
 

@@ -3,6 +3,7 @@ package up
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,6 +114,16 @@ func TestTracesEndpoint(t *testing.T) {
 	}
 }
 
+// freeBase finds ports that nobody has, below those that the system gives to anybody.
+func freeBase() int {
+	for {
+		p := &local.Platform{PortBase: 10000 + rand.IntN(22000)}
+		if local.CheckPorts(p.Uses()) == nil {
+			return p.PortBase
+		}
+	}
+}
+
 func TestPrepare(t *testing.T) {
 	t.Parallel()
 	bin, dir := t.TempDir(), local.Dir(t.TempDir())
@@ -127,16 +138,18 @@ func TestPrepare(t *testing.T) {
 	if _, err := prepare(Options{Dir: dir, Bin: bin, PortBase: 65400}); err == nil || !strings.Contains(err.Error(), "--port-base") {
 		t.Errorf("ports past the last: %v", err)
 	}
-	first, err := prepare(Options{Dir: dir, Bin: bin, PortBase: 47110})
+	base := freeBase()
+	first, err := prepare(Options{Dir: dir, Bin: bin, PortBase: base})
 	if err != nil {
 		t.Fatal(err)
 	}
 	again, err := prepare(Options{Dir: dir, Bin: bin})
-	if err != nil || again.PortBase != 47110 || again.PostgresPassword != first.PostgresPassword {
+	if err != nil || again.PortBase != base || again.PostgresPassword != first.PostgresPassword {
 		t.Errorf("the second start forgot the first: %+v, %v", again, err)
 	}
-	moved, err := prepare(Options{Dir: dir, Bin: bin, PortBase: 47210})
-	if err != nil || moved.PortBase != 47210 || moved.RedisPassword != first.RedisPassword {
+	base = freeBase()
+	moved, err := prepare(Options{Dir: dir, Bin: bin, PortBase: base})
+	if err != nil || moved.PortBase != base || moved.RedisPassword != first.RedisPassword {
 		t.Errorf("moved: %+v, %v", moved, err)
 	}
 }
