@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/webhook"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/hmacsig"
+	"github.com/mpac-cloud/mpac/platform/httpserver/openapitest"
 )
 
 // bundle is a whole gateway over a real database, PayPay played beside it, and a partner with a merchant and a store.
@@ -36,7 +38,7 @@ type bundle struct {
 	paypay  *paypaytest.Server
 	admin   *pgxpool.Pool
 	gateway *gateway
-	server  *httptest.Server
+	url     string
 	store   *partner.Store
 	caller  caller
 }
@@ -53,6 +55,11 @@ const (
 )
 
 type option func(*Config)
+
+var (
+	contractOnce sync.Once
+	contract     *openapitest.Contract
+)
 
 func setup(t *testing.T, options ...option) *bundle {
 	t.Helper()
@@ -84,11 +91,14 @@ func setup(t *testing.T, options ...option) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Every answer of every test is held against the document that the gateway serves.
+	contractOnce.Do(func() { contract = openapitest.Of(t, g.server.Engine) })
+	server := httptest.NewServer(contract.Handler(t, g.server.Engine))
+	t.Cleanup(server.Close)
 	b := &bundle{
-		t: t, clock: at, paypay: fake, admin: db.AdminPool(), gateway: g, server: httptest.NewServer(g.server.Engine),
+		t: t, clock: at, paypay: fake, admin: db.AdminPool(), gateway: g, url: server.URL,
 		store: partner.NewStore(pool, sealer, at.Now),
 	}
-	t.Cleanup(b.server.Close)
 	b.caller = b.newPartner("test")
 	b.configure(b.caller, merchantID, storeID)
 	return b
@@ -174,7 +184,7 @@ func (b *bundle) as(c caller, method, path, body, key string) reply {
 
 func (b *bundle) request(method, path, body, key string) *http.Request {
 	b.t.Helper()
-	r, err := http.NewRequest(method, b.server.URL+path, strings.NewReader(body))
+	r, err := http.NewRequest(method, b.url+path, strings.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -342,7 +352,12 @@ func (b *bundle) events(intent map[string]any) []string {
 	return types
 }
 
+// TestMain is also the real process of the crash tests: the test's own binary, started again as pgw-backend.
 func TestMain(m *testing.M) {
+	if os.Getenv("PGW_TEST_AS_BACKEND") != "" {
+		main()
+		return
+	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	os.Exit(m.Run())
 }

@@ -177,5 +177,5 @@ func pickProvider(r *provider.Registry, in Intent, c Confirmation) (provider.Pro
 }
 
 func wrongState(in Intent, what string) error {
-	return WrongState.New("%s is not possible while it is %s.", what, in.Status).With("status", in.Status)
+	return WrongState.New("%s is not possible while it is %s.", what, in.Status).With("payment_intent_status", in.Status)
 }

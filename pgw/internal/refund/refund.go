@@ -162,7 +162,7 @@ func (n newRefund) check(now time.Time) error {
 // reserve takes the refund's amount from what is left of the intent; under the intent's lock.
 func reserve(in *intent.Intent, amount int64) (int64, error) {
 	if in.Status != intent.Succeeded {
-		return 0, intent.WrongState.New("A refund is not possible while it is %s.", in.Status).With("status", in.Status)
+		return 0, intent.WrongState.New("A refund is not possible while it is %s.", in.Status).With("payment_intent_status", in.Status)
 	}
 	left := in.CapturedAmount - in.RefundReserved
 	if amount == 0 {

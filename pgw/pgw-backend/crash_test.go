@@ -1,0 +1,252 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mpac-cloud/mpac/pgw/internal/partner"
+	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
+	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb/pgwdbtest"
+	"github.com/mpac-cloud/mpac/pgw/internal/provider/paypay/paypaytest"
+	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
+	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/postgres/pgtest"
+)
+
+// machine runs pgw-backend as a process that dies at failpoints and is started again.
+type machine struct {
+	*bundle
+	addr, points string
+	env          []string
+	cmd          *exec.Cmd
+	exited       chan struct{}
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	db := pgwdbtest.New(t)
+	fake := paypaytest.New(t, time.Now)
+	dir := t.TempDir()
+	points := filepath.Join(dir, "failpoints")
+	if err := os.Mkdir(points, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	keys := filepath.Join(dir, "keys")
+	if err := os.WriteFile(keys, []byte(sealed.NewKeyLine("test")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	_ = listener.Close()
+	m := &machine{bundle: crashBundle(t, db, fake, keys), addr: addr, points: points}
+	m.env = append(os.Environ(), "PGW_TEST_AS_BACKEND=1", "MPAC_LOCAL=1", "MPAC_FAILPOINT_DIR="+points, "LISTEN_ADDR="+addr, "DATABASE_URL="+db.URL(pgwdb.RoleBackend),
+		"SEAL_KEY_FILE="+keys, "PAYPAY_TEST_URL="+fake.URL, "INTENT_LEASE=900ms", "INTENT_ASK_EVERY=100ms", "INTENT_POLL_EVERY=200ms",
+		"INTENT_CHASE_WINDOW=2s", "INTENT_SETTLE=200ms", "INTENT_SWEEP_EVERY=50ms")
+	m.start()
+	t.Cleanup(func() { _ = m.cmd.Process.Kill(); <-m.exited })
+	m.configure(m.caller, merchantID, storeID)
+	return m
+}
+
+// crashBundle is the tests' view of a gateway that runs elsewhere.
+func crashBundle(t *testing.T, db *pgtest.DB, fake *paypaytest.Server, keyFile string) *bundle {
+	t.Helper()
+	sealer, err := sealed.Open(sealed.Config{KeyFile: keyFile}, clock.System(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bundle{
+		t: t, clock: clock.NewManual(time.Now()), paypay: fake, admin: db.AdminPool(),
+		store: partner.NewStore(db.Pool(pgwdb.RoleBackend), sealer, clock.System(0)),
+	}
+	b.caller = b.newPartner("test")
+	return b
+}
+
+func (m *machine) start() {
+	m.t.Helper()
+	m.cmd = exec.Command(os.Args[0], "serve")
+	m.cmd.Env, m.exited = m.env, make(chan struct{})
+	if err := m.cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	go func(cmd *exec.Cmd, exited chan struct{}) { _ = cmd.Wait(); close(exited) }(m.cmd, m.exited)
+	m.url = "http://" + m.addr
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		resp, err := http.Get(m.url + "/ready")
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == 200 {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatalf("not ready: %v", err)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// dieAt arms a failpoint, runs what leads there (whose own answer is lost), waits for the process's death and starts it again.
+func (m *machine) dieAt(point string, lead func()) {
+	m.t.Helper()
+	if err := os.WriteFile(filepath.Join(m.points, point), []byte("exit"), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	go lead()
+	select {
+	case <-m.exited:
+	case <-time.After(20 * time.Second):
+		m.t.Fatalf("it never came to %s", point)
+	}
+	m.start()
+}
+
+// try sends a request whose answer may be lost.
+func (m *machine) try(method, path, body, key string) {
+	r := m.request(method, path, body, key)
+	r.Header.Set("Authorization", m.caller.sign(r, body, time.Now()))
+	if resp, err := http.DefaultClient.Do(r); err == nil {
+		_ = resp.Body.Close()
+	}
+}
+
+func (m *machine) eventually(what string, holds func() bool) {
+	m.t.Helper()
+	m.until(what, 15*time.Millisecond, holds)
+}
+
+// Each place in the life of a QR payment at which the process may be killed: what follows is always one payment, or none, in
+// all books, and the confirm's caller gets an answer under its key.
+func TestKilledAnywhereInAQRPayment(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	const body = `{"payment_method_type":"qr_mpm","provider":"paypay"}`
+	for _, point := range []string{
+		"pgw.intent.begin_attempt.before-commit", "pgw.intent.begin_attempt.after-commit", "provider.paypay.create_code.before",
+		"provider.paypay.create_code.after", "pgw.intent.settle.before-commit", "pgw.intent.settle.after-commit",
+	} {
+		in, key := m.create(`"qr_mpm"`), fresh("k")
+		m.dieAt(point, func() { m.try("POST", path(in, "/confirm"), body, key) })
+		var answer reply
+		m.eventually("the same key gets an answer after "+point, func() bool {
+			answer = m.do("POST", path(in, "/confirm"), body, key)
+			return answer.status == 200
+		})
+		if again := m.do("POST", path(in, "/confirm"), body, key); string(again.body) != string(answer.body) {
+			t.Errorf("%s: answers differ: %s and %s", point, answer, again)
+		}
+		m.eventually("the code is shown", func() bool { return m.status(in) == "requires_action" })
+		m.payAndSee(in, point)
+	}
+}
+
+func (m *machine) payAndSee(in map[string]any, point string) {
+	m.t.Helper()
+	if err := m.paypay.Pay(attempt(m.get(in))); err != nil {
+		m.t.Fatalf("%s: %v", point, err)
+	}
+	m.eventually("it succeeds after "+point, func() bool { return m.status(in) == "succeeded" })
+	if n := m.number("SELECT count(*) FROM pgw.ledger_references WHERE kind = 'captured' AND reference = $1", attempt(m.get(in))); n != 1 {
+		m.t.Errorf("%s: booked %d times", point, n)
+	}
+	m.checkBooks()
+}
+
+func TestKilledAfterTheWalletPaid(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	for _, point := range []string{
+		"provider.paypay.query.before", "provider.paypay.query.after", "pgw.intent.settle.before-commit", "pgw.intent.settle.after-commit", "pgw.intent.claim.after-commit",
+	} {
+		in := m.shown()
+		m.dieAt(point, func() { _ = m.paypay.Pay(attempt(in)) })
+		m.eventually("it succeeds after "+point, func() bool { return m.status(in) == "succeeded" })
+		wantEvents(t, m.events(in), "created", "requires_action", "succeeded")
+		m.checkBooks()
+	}
+}
+
+func TestKilledInACharge(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	for point, want := range map[string]string{
+		"pgw.intent.begin_attempt.after-commit": "failed", "provider.paypay.charge.before": "failed", "provider.paypay.charge.after": "succeeded", "pgw.intent.settle.before-commit": "succeeded",
+	} {
+		in := m.create(`"qr_cpm"`)
+		m.dieAt(point, func() {
+			m.try("POST", path(in, "/confirm"), `{"payment_method_type":"qr_cpm","provider":"paypay","customer_code":"28123456789012345"}`, fresh("k"))
+		})
+		m.eventually("it is certain after "+point, func() bool { s := m.status(in); return s == "failed" || s == "succeeded" })
+		if got := m.status(in); got != want {
+			t.Errorf("%s: %s, want %s", point, got, want)
+		}
+		m.checkBooks()
+	}
+}
+
+func TestKilledInARefundOrCancel(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	for _, point := range []string{"pgw.refund.begin.after-commit", "provider.paypay.refund.before", "provider.paypay.refund.after", "pgw.refund.settle.before-commit", "pgw.refund.settle.after-commit"} {
+		in := m.shown()
+		m.payAndSee(in, "nothing")
+		key, body := fresh("k"), fmt.Sprintf(`{"merchant_refund_ref_id":%q,"amount":500}`, fresh("r"))
+		m.dieAt(point, func() { m.try("POST", path(in, "/refunds"), body, key) })
+		m.eventually("the refund is through after "+point, func() bool { return m.get(in)["refunded_amount"] == 500.0 })
+		if n := m.paypay.Payment(attempt(in)).Refunded; n != 500 {
+			t.Errorf("%s: the provider gave %d back", point, n)
+		}
+		m.eventually("the same key gets its answer", func() bool { return m.do("POST", path(in, "/refunds"), body, key).status == 201 })
+		m.checkBooks()
+	}
+	for _, point := range []string{"pgw.intent.begin_cancel.after-commit", "provider.paypay.delete_code.before", "provider.paypay.delete_code.after", "provider.paypay.query.after", "pgw.intent.finish_second.before-commit"} {
+		in := m.shown()
+		m.dieAt(point, func() { m.try("POST", path(in, "/cancel"), "", fresh("k")) })
+		m.eventually("it is cancelled after "+point, func() bool {
+			if m.status(in) == "requires_action" && strings.HasSuffix(point, "query.after") {
+				m.try("POST", path(in, "/cancel"), "", fresh("k")) // the poll may have met the failpoint first
+			}
+			return m.status(in) == "cancelled"
+		})
+	}
+	if n := m.number("SELECT count(*) FROM pgw.idempotency_keys WHERE state = 'running'"); n != 0 {
+		t.Errorf("%d keys still run", n)
+	}
+	if n := m.number("SELECT count(*) FROM pgw.payment_intents WHERE live_attempt_id IS NOT NULL"); n != 0 {
+		t.Errorf("%d intents are left hanging", n)
+	}
+}
+
+func TestDrainLosesNoRequest(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	in := m.create(`"qr_mpm"`)
+	release := m.paypay.Hold("create_code")
+	defer release()
+	answer := make(chan reply)
+	go func() { answer <- m.confirmQR(in) }()
+	m.eventually("the provider is called", func() bool { return m.paypay.Calls("create_code") == 1 })
+	if err := m.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if r := <-answer; r.status != 200 || r.json(t)["status"] != "requires_action" {
+		t.Errorf("the request under way: %s", r)
+	}
+	<-m.exited
+	if code := m.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
