@@ -26,7 +26,7 @@ Exit code: 0 intact, 1 tampered with or unreadable.`,
 		Example: "  matcher audit verify",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return inRead(cmd.Context(), "recon.audit", func(ctx context.Context, tx pgx.Tx) error {
+			return inRead(cmd.Context(), postgres.CrossTenant("recon.audit"), func(ctx context.Context, tx pgx.Tx) error {
 				heads, err := audit.Heads(ctx, tx)
 				if err != nil {
 					return err
@@ -59,7 +59,7 @@ func reportCommand() *cobra.Command {
 			if format != "json" && format != "csv" {
 				return fmt.Errorf("format %q: json or csv", format)
 			}
-			return inRead(cmd.Context(), "recon.report", func(ctx context.Context, tx pgx.Tx) error {
+			return inRead(cmd.Context(), postgres.CrossTenant("recon.report"), func(ctx context.Context, tx pgx.Tx) error {
 				r, err := recon.ReportOf(ctx, tx, args[0], version)
 				if err != nil {
 					return err
@@ -77,8 +77,8 @@ func reportCommand() *cobra.Command {
 	return cmd
 }
 
-// inRead runs fn in a transaction that sees every partner, under the name of the job.
-func inRead(ctx context.Context, job string, fn func(context.Context, pgx.Tx) error) error {
+// inRead runs fn in a read-only transaction of the scope.
+func inRead(ctx context.Context, scope postgres.Scope, fn func(context.Context, pgx.Tx) error) error {
 	cfg, err := envconfig.Load[config]()
 	if err != nil {
 		return err
@@ -88,5 +88,5 @@ func inRead(ctx context.Context, job string, fn func(context.Context, pgx.Tx) er
 		return err
 	}
 	defer pool.Close()
-	return postgres.InReadTx(ctx, pool, postgres.CrossTenant(job), job, fn)
+	return postgres.InReadTx(ctx, pool, scope, "recon.read", fn)
 }

@@ -20,7 +20,7 @@ type config struct {
 	SourceDir string        `env:"MATCHER_SOURCE_DIR" doc:"folder of the providers' settlement files; --source goes before it"`
 	Archive   string        `env:"MATCHER_ARCHIVE_DIR" doc:"folder that keeps the files as received; empty: they stay where they are found"`
 	Grace     time.Duration `env:"MATCHER_GRACE" envDefault:"2s" doc:"what the gateway accepted this close to the end of a partial file may be in the next"`
-	Settling  time.Duration `env:"MATCHER_SETTLING" envDefault:"1m" doc:"how long the gateway may take to learn what a provider accepted"`
+	Settling  time.Duration `env:"MATCHER_SETTLING" envDefault:"30s" doc:"how long the gateway may take to learn what a provider accepted"`
 	Batch     int           `env:"MATCHER_BATCH" envDefault:"1000" doc:"matches that one transaction posts"`
 	LateAfter time.Duration `env:"MATCHER_LATE_AFTER" envDefault:"10h30m" doc:"a file that is not there this long after its day's end is late"`
 }

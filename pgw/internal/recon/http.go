@@ -376,7 +376,9 @@ func (h handlers) audit(ctx context.Context, in *ReconciliationPaging) (*answer[
 	}
 	return list(all, in.Limit, "audit", func(e auditEntry) ReconciliationAuditEntry {
 		return ReconciliationAuditEntry{
-			"reconciliation_audit_entry", e.Number, Time{e.At}, ReconcileActor(e.Actor), e.Action, e.Subject, json.RawMessage(e.Detail),
+			"reconciliation_audit_entry", e.Number,
+			Time{e.At},
+			ReconcileActor(e.Actor), e.Action, e.Subject, json.RawMessage(e.Detail),
 			hex.EncodeToString(e.Previous), hex.EncodeToString(e.Hash),
 		}
 	}, func(e auditEntry) []string { return []string{strconv.FormatInt(e.Number, 10)} }), nil

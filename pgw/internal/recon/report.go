@@ -64,7 +64,7 @@ type FileFigures struct {
 	Partial bool `json:"partial"`
 }
 
-// LineFigures: Parsed + Rejected = Total.
+// LineFigures count the file's lines: Parsed + Rejected = Total.
 type LineFigures struct {
 	Total    int64 `json:"total"`
 	Parsed   int64 `json:"parsed"`
@@ -89,7 +89,7 @@ type MatchFigures struct {
 	Count   int64  `json:"count"`
 }
 
-// OpenFigures: After = Before + Opened - Cleared, and Before is what the contract's last run left. Both are checked.
+// OpenFigures are the contract's open exceptions: After = Before + Opened - Cleared, and Before is what the contract's last run left. Both are checked.
 type OpenFigures struct {
 	Before  int64 `json:"before"`
 	Opened  int64 `json:"opened"`

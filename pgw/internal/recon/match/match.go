@@ -16,7 +16,7 @@ import (
 // Rule is how a pair was found. Rules have priorities; the first that fits wins.
 type Rule string
 
-// Exact: reference, amount and currency are equal. The SQL of the bulk join says the same.
+// Exact is the rule that reference, amount and currency are equal. The SQL of the bulk join says the same.
 const Exact Rule = "exact"
 
 // State is where a gateway item stands, as far as money is concerned.
@@ -93,8 +93,9 @@ type Verdict struct {
 // Day is the day being judged.
 type Day struct {
 	Date string // yyyy-mm-dd, the provider's
-	// Settling: what the provider accepted after this may still be unknown to us without anything being wrong.
-	Settling time.Time
+	// Now is when it is judged, and Settling a little before: what the provider accepted in between may still be unknown to us
+	// without anything being wrong.
+	Settling, Now time.Time
 }
 
 // Judge gives every line and every item of the group exactly one verdict, except items that are only there to be looked at.
@@ -191,7 +192,7 @@ func itemKey(entry format.Entry, id string) string { return string(entry) + ":" 
 func (c *sorted) pair(it *Item, l *Line) {
 	key := itemKey(it.Entry, it.ID)
 	switch {
-	case it.State == Open && l.AcceptedAt.After(c.day.Settling):
+	case it.State == Open && l.AcceptedAt.After(c.day.Settling) && !l.AcceptedAt.After(c.day.Now):
 		c.add(NotDue, it, l)
 	case it.State == Open || it.State == Failed:
 		c.except(recon.StatusDiffers, key, it, l, "the provider completed it, the gateway says %s", it.Status)

@@ -49,9 +49,9 @@ type book struct {
 	lines             []string // of the file being written
 }
 
-func setup(t testing.TB) *book {
-	t.Helper()
-	b := &book{t: t, db: pgwdbtest.New(t), clock: clock.NewManual(time.Date(2026, 11, 22, 3, 0, 0, 0, tokyo)), dir: t.TempDir(), partner: firstPartner, contract: firstContract}
+func setup(tb testing.TB) *book {
+	tb.Helper()
+	b := &book{t: tb, db: pgwdbtest.New(tb), clock: clock.NewManual(time.Date(2026, 11, 22, 3, 0, 0, 0, tokyo)), dir: tb.TempDir(), partner: firstPartner, contract: firstContract}
 	b.admin, b.own = b.db.AdminPool(), b.db.Pool("matcher")
 	b.hold()
 	return b

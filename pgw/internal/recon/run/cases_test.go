@@ -198,8 +198,12 @@ func TestSharedContract(t *testing.T) {
 	b.settle(mine)
 	b.line("pa_nobody", "ppX", completed, 77, noon)
 	b.lines = append(b.lines, "???")
+	b.line("pa_unknown", "ppZ", completed, 78, noon)
 	b.partner = "cp_01KAHB5X00000000000000000B"
 	b.hold()
+	// The second partner's store is named at the provider.
+	b.exec("UPDATE pgw.provider_configs SET provider_store_id = 'their_store' WHERE partner_id = $1", b.partner)
+	b.lines[len(b.lines)-1] = strings.Replace(b.lines[len(b.lines)-1], "st_1", "their_store", 1)
 	theirs := b.take("succeeded", 200, noon)
 	b.settle(theirs)
 	missing := b.take("succeeded", 300, noon)
@@ -213,7 +217,7 @@ func TestSharedContract(t *testing.T) {
 		if diff := cmp.Diff(map[string]string{"pa_nobody": "missing_at_gateway", "line 4": "unparsable"}, first.kinds("found")); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff(map[string]string{missing.attempt: "missing_at_provider"}, second.kinds("found")); diff != "" {
+		if diff := cmp.Diff(map[string]string{missing.attempt: "missing_at_provider", "pa_unknown": "missing_at_gateway"}, second.kinds("found")); diff != "" {
 			t.Error(diff)
 		}
 		if first.Report.Matched.Count != 1 || second.Report.Matched.Count != 1 || first.Unchanged != unchanged || second.Unchanged != unchanged {

@@ -58,7 +58,7 @@ func (b *book) process(armed string, args ...string) (code int, stdout, stderr s
 			b.t.Fatal(err)
 		}
 	}
-	offset := b.clock.Now().Sub(time.Now()).Round(time.Second)
+	offset := time.Until(b.clock.Now()).Round(time.Second)
 	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+b.db.URL("matcher"), "MPAC_LOCAL=1", "MPAC_FAILPOINT_DIR="+points,
 		"MPAC_CLOCK_OFFSET="+offset.String(), "MATCHER_SOURCE_DIR="+b.dir, "MATCHER_BATCH=3")

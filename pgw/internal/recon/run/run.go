@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/mpac-cloud/mpac/pgw/internal/recon"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/source"
@@ -42,12 +40,12 @@ type Config struct {
 
 // Defaults are sensible for every size of day.
 func Defaults() Config {
-	return Config{Grace: 2 * time.Second, Settling: time.Minute, Chunk: 20_000, Batch: 1_000, LateAfter: 10*time.Hour + 30*time.Minute}
+	return Config{Grace: 2 * time.Second, Settling: 30 * time.Second, Chunk: 20_000, Batch: 1_000, LateAfter: 10*time.Hour + 30*time.Minute}
 }
 
 // Matcher runs days.
 type Matcher struct {
-	Pool       *pgxpool.Pool
+	Pool       *Database
 	Clock      clock.Clock
 	Config     Config
 	Reconciled Reconciled

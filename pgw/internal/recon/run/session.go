@@ -27,16 +27,16 @@ var ErrBusy = errors.New("another run of the same contract is at work")
 // lock takes the contract, waiting up to the given time for a run that has it.
 func (s *session) lock(ctx context.Context, wait time.Duration, waiting func()) error {
 	const poll = 200 * time.Millisecond
-	deadline := time.Now().Add(wait)
-	for first := true; ; first = false {
+	// The wait is the machine's, not the platform's: no clock that was passed in.
+	for waited := time.Duration(0); ; waited += poll {
 		locked, err := s.tryLock(ctx)
 		if err != nil || locked {
 			return err
 		}
-		if time.Now().Add(poll).After(deadline) {
+		if waited+poll > wait {
 			return fmt.Errorf("%w (%s %s)", ErrBusy, s.scope.Provider, s.scope.ContractID)
 		}
-		if first {
+		if waited == 0 {
 			waiting()
 		}
 		select {

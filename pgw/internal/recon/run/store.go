@@ -17,8 +17,11 @@ import (
 	"github.com/mpac-cloud/mpac/platform/postgres"
 )
 
-// crossTenant is the name of the job that sees every partner: to find out whose a contract is.
-const crossTenant = "recon.holders"
+// Database is the pool of the matcher's role.
+type Database = pgxpool.Pool
+
+// everybody sees every partner: to find out whose a contract is, and whose a line of a shared one.
+var everybody = postgres.CrossTenant("recon.holders")
 
 // store is a session's connection: a pool of one, so that temporary tables and the lock stay with it. When the connection breaks, the
 // pool makes another, which has neither: the next statement fails on the missing stage.
@@ -53,7 +56,7 @@ func (s store) tx(ctx context.Context, name string, fn func(context.Context, pgx
 }
 
 func (s store) txAcross(ctx context.Context, name string, fn func(context.Context, pgx.Tx) error) error {
-	return postgres.InTx(ctx, s.pool, postgres.CrossTenant(crossTenant), name, fn)
+	return postgres.InTx(ctx, s.pool, everybody, name, fn)
 }
 
 func ignoreNone(err error) error {
@@ -71,7 +74,7 @@ type holder struct{ partnerID, mode string }
 // holders are those who have the contract, the first of them asked about what nobody knows.
 func holders(ctx context.Context, pool *pgxpool.Pool, provider, contract string) ([]holder, error) {
 	var all []holder
-	err := postgres.InReadTx(ctx, pool, postgres.CrossTenant(crossTenant), "recon.holders", func(ctx context.Context, tx pgx.Tx) error {
+	err := postgres.InReadTx(ctx, pool, everybody, "recon.holders", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := pgwdb.New(tx).ReconHolders(ctx, pgwdb.ReconHoldersParams{Provider: provider, ContractID: contract})
 		for _, r := range rows {
 			all = append(all, holder{r.PartnerID, r.Mode})
@@ -90,7 +93,7 @@ type contract struct{ provider, id string }
 // activeContracts took or gave money in the window.
 func activeContracts(ctx context.Context, pool *pgxpool.Pool, provider string, from, until time.Time) ([]contract, error) {
 	var all []contract
-	err := postgres.InReadTx(ctx, pool, postgres.CrossTenant(crossTenant), "recon.contracts", func(ctx context.Context, tx pgx.Tx) error {
+	err := postgres.InReadTx(ctx, pool, everybody, "recon.contracts", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := pgwdb.New(tx).ReconActiveContracts(ctx, pgwdb.ReconActiveContractsParams{Provider: provider, FromAt: &from, UntilAt: &until})
 		for _, r := range rows {
 			all = append(all, contract{r.Provider, r.ContractID})
@@ -214,4 +217,11 @@ func (s *session) result(ctx context.Context, version int32) (sum string, figure
 		return err
 	})
 	return sum, figures, err
+}
+
+// rows are the rows of a complete version.
+func (s *session) rows(ctx context.Context, version int32) recon.Rows {
+	return recon.StoredRows(ctx, func(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
+		return s.tx(ctx, "recon.report", fn)
+	}, s.runID, version)
 }

@@ -199,45 +199,51 @@ func (s *session) judgeRest(ctx context.Context, day match.Day) error {
 		if _, err := tx.Exec(ctx, restCursor); err != nil {
 			return fmt.Errorf("judge: %w", err)
 		}
-		var group match.Group
-		var verdicts []match.Verdict
-		flush := func() error {
-			err := s.copyVerdicts(ctx, tx, verdicts)
-			verdicts = verdicts[:0]
-			return err
-		}
-		judge := func() {
-			if len(group.Lines)+len(group.Items) > 0 {
-				verdicts = append(verdicts, day.Judge(group)...)
-			}
-		}
-		for {
+		b := bench{day: day}
+		for done := false; !done; {
 			rows, err := fetchRest(ctx, tx)
 			if err != nil {
 				return err
 			}
 			for i := range rows {
-				r := &rows[i]
-				if r.key != group.Key {
-					judge()
-					group = match.Group{Key: r.key}
-				}
-				if r.isLine {
-					group.Lines = append(group.Lines, r.line())
-					group.ChargeKnown = group.ChargeKnown || r.known
-				} else {
-					group.Items = append(group.Items, r.item())
-				}
+				b.take(&rows[i])
 			}
-			if len(rows) == 0 {
-				judge()
-				return flush()
+			if done = len(rows) == 0; done {
+				b.judge()
 			}
-			if err := flush(); err != nil {
+			if err := s.copyVerdicts(ctx, tx, b.verdicts); err != nil {
 				return err
 			}
+			b.verdicts = b.verdicts[:0]
 		}
+		return nil
 	})
+}
+
+// bench gathers rows into payments and judges each when it is complete.
+type bench struct {
+	day      match.Day
+	group    match.Group
+	verdicts []match.Verdict
+}
+
+func (b *bench) take(r *restRow) {
+	if r.key != b.group.Key {
+		b.judge()
+		b.group = match.Group{Key: r.key}
+	}
+	if r.isLine {
+		b.group.Lines = append(b.group.Lines, r.line())
+		b.group.ChargeKnown = b.group.ChargeKnown || r.known
+		return
+	}
+	b.group.Items = append(b.group.Items, r.item())
+}
+
+func (b *bench) judge() {
+	if len(b.group.Lines)+len(b.group.Items) > 0 {
+		b.verdicts = append(b.verdicts, b.day.Judge(b.group)...)
+	}
 }
 
 func fetchRest(ctx context.Context, tx pgx.Tx) ([]restRow, error) {

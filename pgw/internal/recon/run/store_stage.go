@@ -71,27 +71,41 @@ func (s *session) copyLines(ctx context.Context, lines []format.Line, rejected [
 	})
 }
 
-// A line belongs to the partner whose attempt or refund it names. Lines that nobody knows, and those that cannot be read, are the
-// first holder's to explain.
+// Several partners may share a contract. A line belongs to the partner whose attempt or refund it names; one that nobody knows to the
+// partner whose store it is of, or to the first holder. Lines that cannot be read are the first holder's to explain.
 const (
+	storeOwners = `
+CREATE TEMP TABLE IF NOT EXISTS recon_owners (store text PRIMARY KEY, partner_id text NOT NULL, mode text NOT NULL);
+TRUNCATE recon_owners`
+	findOwners = `
+INSERT INTO recon_owners
+SELECT DISTINCT ON (s.store) s.store, o.partner_id, o.mode
+FROM (SELECT DISTINCT store FROM recon_lines) s JOIN (
+	SELECT CASE c.provider_store_id WHEN '' THEN c.store_id ELSE c.provider_store_id END AS store, c.partner_id, c.mode FROM pgw.provider_configs c
+	WHERE c.provider = $1 AND c.contract_id = $2
+	UNION ALL
+	SELECT t.id, c.partner_id, c.mode FROM pgw.provider_configs c JOIN pgw.stores t USING (partner_id, mode, merchant_id)
+	WHERE c.provider = $1 AND c.contract_id = $2 AND c.store_id = ''
+) o USING (store)
+ORDER BY s.store, o.partner_id, o.mode`
 	keepOwn = `
 DELETE FROM recon_lines l
 WHERE NOT EXISTS (SELECT FROM pgw.payment_attempts a WHERE a.id = l.reference AND a.partner_id = $1 AND a.mode = $2)
-  AND NOT EXISTS (SELECT FROM pgw.refunds r WHERE r.id = l.reference AND r.partner_id = $1 AND r.mode = $2)`
-	dropOthers = `
-DELETE FROM recon_lines l
-WHERE EXISTS (SELECT FROM pgw.payment_attempts a WHERE a.id = l.reference AND (a.partner_id, a.mode) <> ($1, $2))
-   OR EXISTS (SELECT FROM pgw.refunds r WHERE r.id = l.reference AND (r.partner_id, r.mode) <> ($1, $2))`
+  AND NOT EXISTS (SELECT FROM pgw.refunds r WHERE r.id = l.reference AND r.partner_id = $1 AND r.mode = $2)
+  AND (EXISTS (SELECT FROM pgw.payment_attempts a WHERE a.id = l.reference) OR EXISTS (SELECT FROM pgw.refunds r WHERE r.id = l.reference)
+	OR NOT coalesce((SELECT o.partner_id = $1 AND o.mode = $2 FROM recon_owners o WHERE o.store = l.store), $3))`
 )
 
 // leaveToOthers takes out the lines of other partners that share the contract, and counts them.
 func (s *session) leaveToOthers(ctx context.Context, first bool) (lines, rejected int64, err error) {
 	err = s.txAcross(ctx, "recon.share", func(ctx context.Context, tx pgx.Tx) error {
-		query := keepOwn
-		if first {
-			query = dropOthers
+		if _, err := tx.Exec(ctx, storeOwners); err != nil {
+			return fmt.Errorf("shared contract: %w", err)
 		}
-		done, err := tx.Exec(ctx, query, s.scope.PartnerID, s.scope.Mode)
+		if _, err := tx.Exec(ctx, findOwners, s.scope.Provider, s.scope.ContractID); err != nil {
+			return fmt.Errorf("shared contract: %w", err)
+		}
+		done, err := tx.Exec(ctx, keepOwn, s.scope.PartnerID, s.scope.Mode, first)
 		if err != nil {
 			return fmt.Errorf("shared contract: %w", err)
 		}

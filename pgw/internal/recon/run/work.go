@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/mpac-cloud/mpac/pgw/internal/recon"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/match"
@@ -80,7 +78,8 @@ func (m *Matcher) prepare(ctx context.Context, s *session, f source.File, sh sha
 	if err := s.gatherRest(ctx); err != nil {
 		return err
 	}
-	return s.judgeRest(ctx, match.Day{Date: s.date, Settling: m.Clock().Add(-m.Config.Settling)})
+	now := m.Clock()
+	return s.judgeRest(ctx, match.Day{Date: s.date, Now: now, Settling: now.Add(-m.Config.Settling)})
 }
 
 func (m *Matcher) share(ctx context.Context, s *session, first bool, figures *recon.Figures) error {
@@ -167,12 +166,6 @@ func (m *Matcher) decide(ctx context.Context, s *session, o Options, f source.Fi
 
 func (s *session) report(version int32, figures *recon.Figures) recon.Report {
 	return recon.NewReport(s.runID, s.scope, s.date, version, *figures)
-}
-
-func (s *session) rows(ctx context.Context, version int32) recon.Rows {
-	return recon.StoredRows(ctx, func(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
-		return s.tx(ctx, "recon.report", fn)
-	}, s.runID, version)
 }
 
 // same ends a run whose inputs were complete already.
