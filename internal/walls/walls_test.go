@@ -190,17 +190,19 @@ func TestNoRoomWithoutAName(t *testing.T) {
 
 // The jobs that may see every tenant, in one list. Adding a name here is a decision about tenancy.
 var crossTenant = map[string]string{
-	"recon.holders":       "the matcher finds out whose a provider's contract is, and whose a line of a shared one",
-	"recon.audit":         "an operator proves every chain of the audit log",
-	"recon.report":        "an operator writes the report of any run",
-	"portal.login":        "signing in and staying in happen before a tenant is known",
-	"portal.activation":   "a terminal with a code has no tenant yet",
-	"portal.device_token": "a terminal with an assertion has no tenant yet",
-	"portal.keys":         "signing keys belong to no tenant",
-	"portal.seed":         "the first operator is made before anybody is there",
-	"portal.sync_backlog": "counts what waits for the payment gateway, for an alarm",
-	"portal.housekeeping": "clears away what has expired, everybody's",
-	"smarttab.partitions": "makes days of tables and looks for rows of any tenant that came before them",
+	"recon.holders":          "the matcher finds out whose a provider's contract is, and whose a line of a shared one",
+	"recon.audit":            "an operator proves every chain of the audit log",
+	"recon.report":           "an operator writes the report of any run",
+	"portal.login":           "signing in and staying in happen before a tenant is known",
+	"portal.activation":      "a terminal with a code has no tenant yet",
+	"portal.device_token":    "a terminal with an assertion has no tenant yet",
+	"portal.keys":            "signing keys belong to no tenant",
+	"portal.seed":            "the first operator is made before anybody is there",
+	"portal.sync_backlog":    "counts what waits for the payment gateway, for an alarm",
+	"portal.housekeeping":    "clears away what has expired, everybody's",
+	"smarttab.feed":          "finds whose payment an event of the gateway is about, and keeps what cannot be applied",
+	"smarttab.payment.sweep": "finds whose payments a dead process has left behind",
+	"smarttab.partitions":    "makes days of tables and looks for rows of any tenant that came before them",
 }
 
 var crossTenantCall = regexp.MustCompile(`postgres\.CrossTenant\(([^)]*)\)`)

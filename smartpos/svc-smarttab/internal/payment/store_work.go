@@ -220,14 +220,14 @@ func (s *Service) readRefund(ctx context.Context, a RefundArgs) (Payment, Refund
 	return p, r, err
 }
 
-// SweepJob is the name under which the sweep sees all tenants: to find whose payments have been left behind.
-const SweepJob = "smarttab.payment.sweep"
+// leftBehind is the scope in which the sweep sees all tenants: to find whose payments have been left behind.
+var leftBehind = postgres.CrossTenant("smarttab.payment.sweep")
 
 // lost are the payments and refunds whose jobs have died with their process.
 func (s *Service) lost(ctx context.Context) (payments []lostPayment, refunds []RefundArgs, err error) {
 	now := s.now()
 	before, since := now.Add(-lostAfter), id.UUIDFloor(now.Add(-lostFor))
-	err = postgres.InReadTx(ctx, s.DB, postgres.CrossTenant(SweepJob), "smarttab.payment.sweep", func(ctx context.Context, tx pgx.Tx) error {
+	err = postgres.InReadTx(ctx, s.DB, leftBehind, "smarttab.payment.sweep", func(ctx context.Context, tx pgx.Tx) error {
 		q := smarttabdb.New(tx)
 		rows, err := q.LostPayments(ctx, smarttabdb.LostPaymentsParams{Since: since, Before: before, MaxRows: sweepRows})
 		if err != nil {

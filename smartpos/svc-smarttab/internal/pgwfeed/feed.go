@@ -19,10 +19,6 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/payment"
 )
 
-// CrossTenantJob is the name under which the feed sees all tenants: to find whose payment an event is about, and to keep what
-// it parks.
-const CrossTenantJob = "smarttab.feed"
-
 // What the types of event begin with that are read here.
 const (
 	intentPrefix = "payment_intent."

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/mpac-cloud/mpac/pgw/client"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/payment"
 )
@@ -161,9 +159,7 @@ func (r *Reader) one(ctx context.Context, st step, n *news, broken error, t tena
 		t.parked[n.group()] = true
 		return r.park(ctx, st, n.group(), errUnknown)
 	}
-	err := r.patiently(ctx, func() error {
-		return r.apply(ctx, ref, n, func(ctx context.Context, tx pgx.Tx) error { return r.take(ctx, tx, st) })
-	})
+	err := r.patiently(ctx, func() error { return r.apply(ctx, ref, n, &st) })
 	if err == nil {
 		observe(ctx, n, r.Clock())
 		return nil

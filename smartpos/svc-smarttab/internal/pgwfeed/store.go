@@ -22,6 +22,9 @@ import (
 
 type database = *pgxpool.Pool
 
+// everybody is the scope in which the feed sees all tenants: to find whose payment an event is about, and to keep what it parks.
+var everybody = postgres.CrossTenant("smarttab.feed")
+
 // errLeaseLost ends a reader's work on a shard: another task has it.
 var errLeaseLost = errors.New("feed: the lease is somebody else's")
 
@@ -120,7 +123,7 @@ func (r *Reader) whose(ctx context.Context, all []news) (tenants, error) {
 			payments = append(payments, all[i].payment)
 		}
 	}
-	err := postgres.InReadTx(ctx, r.DB, postgres.CrossTenant(CrossTenantJob), "smarttab.feed.whose", func(ctx context.Context, tx pgx.Tx) error {
+	err := postgres.InReadTx(ctx, r.DB, everybody, "smarttab.feed.whose", func(ctx context.Context, tx pgx.Tx) error {
 		q := smarttabdb.New(tx)
 		rows, err := q.PaymentTenants(ctx, payments)
 		if err != nil {
@@ -155,13 +158,16 @@ func (t tenants) of(n *news) (payment.Ref, bool) {
 	return ref, ok
 }
 
-// apply lets one event take effect, and moves the cursor past it (also, nil for none), in one transaction of its tenant.
-func (r *Reader) apply(ctx context.Context, ref payment.Ref, n *news, also func(context.Context, pgx.Tx) error) error {
+// apply lets one event take effect and moves the cursor past it (st nil: there is none to move), in one transaction of its tenant.
+func (r *Reader) apply(ctx context.Context, ref payment.Ref, n *news, st *step) error {
 	return postgres.InTx(ctx, r.DB, ref.Scope(), "smarttab.feed.apply", func(ctx context.Context, tx pgx.Tx) error {
 		if err := r.effect(ctx, tx, ref, n); err != nil {
 			return err
 		}
-		return also(ctx, tx)
+		if st == nil {
+			return nil
+		}
+		return r.take(ctx, tx, *st)
 	})
 }
 
@@ -206,7 +212,7 @@ func (r *Reader) park(ctx context.Context, st step, group string, why error) err
 		return err
 	}
 	slog.ErrorContext(ctx, "feed: event parked", "event_id", e.ID, "type", e.Type, "payment_intent_id", e.PaymentIntentID, "reason", why)
-	return postgres.InTx(ctx, r.DB, postgres.CrossTenant(CrossTenantJob), "smarttab.feed.park", func(ctx context.Context, tx pgx.Tx) error {
+	return postgres.InTx(ctx, r.DB, everybody, "smarttab.feed.park", func(ctx context.Context, tx pgx.Tx) error {
 		err := smarttabdb.New(tx).ParkEvent(ctx, smarttabdb.ParkEventParams{
 			EventID: e.ID, Shard: st.shard, PaymentRef: group, Type: e.Type, Event: content, Reason: why.Error(), ParkedAt: r.Clock(),
 		})
@@ -223,8 +229,7 @@ func (r *Reader) park(ctx context.Context, st step, group string, why error) err
 // unpark tries the parked events of an intent again, in their order, and stops at the first that still cannot be applied.
 func (r *Reader) unpark(ctx context.Context, group string) (left int, err error) {
 	var parked []smarttabdb.ParkedEventsRow
-	all := postgres.CrossTenant(CrossTenantJob)
-	err = postgres.InReadTx(ctx, r.DB, all, "smarttab.feed.parked", func(ctx context.Context, tx pgx.Tx) error {
+	err = postgres.InReadTx(ctx, r.DB, everybody, "smarttab.feed.parked", func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		parked, err = smarttabdb.New(tx).ParkedEvents(ctx, group)
 		return err
@@ -259,16 +264,16 @@ func (r *Reader) retry(ctx context.Context, row smarttabdb.ParkedEventsRow) erro
 	if !known {
 		return errUnknown
 	}
-	if err := r.apply(ctx, ref, &n, func(context.Context, pgx.Tx) error { return nil }); err != nil {
+	if err := r.apply(ctx, ref, &n, nil); err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, r.DB, postgres.CrossTenant(CrossTenantJob), "smarttab.feed.unpark", func(ctx context.Context, tx pgx.Tx) error {
+	return postgres.InTx(ctx, r.DB, everybody, "smarttab.feed.unpark", func(ctx context.Context, tx pgx.Tx) error {
 		return smarttabdb.New(tx).UnparkEvent(ctx, row.EventID)
 	})
 }
 
 func (r *Reader) stillParked(ctx context.Context, row smarttabdb.ParkedEventsRow, why error) error {
-	return postgres.InTx(ctx, r.DB, postgres.CrossTenant(CrossTenantJob), "smarttab.feed.still-parked", func(ctx context.Context, tx pgx.Tx) error {
+	return postgres.InTx(ctx, r.DB, everybody, "smarttab.feed.still-parked", func(ctx context.Context, tx pgx.Tx) error {
 		return smarttabdb.New(tx).CountParkedAttempt(ctx, smarttabdb.CountParkedAttemptParams{EventID: row.EventID, Reason: why.Error()})
 	})
 }
@@ -276,7 +281,7 @@ func (r *Reader) stillParked(ctx context.Context, row smarttabdb.ParkedEventsRow
 // Parked is how many events are set aside.
 func (r *Reader) Parked(ctx context.Context) (int64, error) {
 	var n int64
-	err := postgres.InReadTx(ctx, r.DB, postgres.CrossTenant(CrossTenantJob), "smarttab.feed.count", func(ctx context.Context, tx pgx.Tx) error {
+	err := postgres.InReadTx(ctx, r.DB, everybody, "smarttab.feed.count", func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		n, err = smarttabdb.New(tx).CountParked(ctx)
 		return err
