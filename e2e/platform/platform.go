@@ -53,38 +53,38 @@ type status struct {
 
 // Start runs a platform and stops it with the test. variables are given to all its processes, as NAME=value: to shorten a
 // service's waiting times, say.
-func Start(t testing.TB, variables ...string) *Platform {
-	t.Helper()
-	p := New(t)
+func Start(tb testing.TB, variables ...string) *Platform {
+	tb.Helper()
+	p := New(tb)
 	p.Up(variables...)
 	return p
 }
 
 // New makes a platform's folder without starting anything.
-func New(t testing.TB) *Platform {
-	t.Helper()
-	// Not t.TempDir: its folder is closed to the user that PostgreSQL runs as.
+func New(tb testing.TB) *Platform {
+	tb.Helper()
+	// Not tb.TempDir: its folder is closed to the user that PostgreSQL runs as.
 	dir, err := os.MkdirTemp("", "mpac-e2e-")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // what is secret in it is 0600
-		t.Fatal(err)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		tb.Fatal(err)
 	}
-	p := &Platform{t: t, bin: binaries(t), dir: filepath.Join(dir, "platform")}
-	t.Cleanup(func() {
-		p.cleanup(t)
+	p := &Platform{t: tb, bin: binaries(tb), dir: filepath.Join(dir, "platform")}
+	tb.Cleanup(func() {
+		p.cleanup(tb)
 		_ = os.RemoveAll(dir)
 	})
 	return p
 }
 
 // binaries is bin/ of the repository.
-func binaries(t testing.TB) string {
-	t.Helper()
+func binaries(tb testing.TB) string {
+	tb.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
@@ -92,13 +92,13 @@ func binaries(t testing.TB) string {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			t.Fatal("no go.mod above the test")
+			tb.Fatal("no go.mod above the test")
 		}
 		dir = parent
 	}
 	bin := filepath.Join(dir, "bin")
 	if _, err := os.Stat(filepath.Join(bin, "mpac")); err != nil {
-		t.Fatalf("the tests of whole platforms run what is in bin/: run make build first (%v)", err)
+		tb.Fatalf("the tests of whole platforms run what is in bin/: run make build first (%v)", err)
 	}
 	return bin
 }
@@ -126,7 +126,7 @@ func (p *Platform) start(variables []string) error {
 		args = append(args, "--port-base", fmt.Sprint(freeBase()))
 	}
 	p.out, p.end = &bytes.Buffer{}, make(chan struct{})
-	p.up = exec.Command(filepath.Join(p.bin, "mpac"), args...) //nolint:gosec // our own binary
+	p.up = exec.Command(filepath.Join(p.bin, "mpac"), args...)
 	p.up.Env = append(os.Environ(), variables...)
 	p.up.Stdout, p.up.Stderr, p.up.SysProcAttr = p.out, p.out, withUs()
 	if err := p.up.Start(); err != nil {
@@ -159,7 +159,7 @@ func (p *Platform) ready() bool {
 // freeBase finds a base whose ports are all free at the moment.
 func freeBase() int {
 	for {
-		base := 10000 + rand.IntN(22000) //nolint:gosec // any will do, below those that the system gives to anybody
+		base := 10000 + rand.IntN(22000)
 		if free(base, base+1, base+2, base+80, base+81, base+90, base+91, base+379, base+432) {
 			return base
 		}
@@ -208,7 +208,7 @@ func (p *Platform) Bin() string { return p.bin }
 // MPAC runs mpac with arguments on this platform and returns what it wrote; a failure fails the test.
 func (p *Platform) MPAC(args ...string) string {
 	p.t.Helper()
-	cmd := exec.CommandContext(p.t.Context(), filepath.Join(p.bin, "mpac"), append(args, "--dir", p.dir)...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(p.t.Context(), filepath.Join(p.bin, "mpac"), append(args, "--dir", p.dir)...)
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
@@ -296,7 +296,7 @@ func (p *Platform) Eventually(within time.Duration, what string, holds func() bo
 
 // Log is what a process wrote so far.
 func (p *Platform) Log(name string) string {
-	text, err := os.ReadFile(filepath.Join(p.dir, "logs", name+".log")) //nolint:gosec // the platform's own log
+	text, err := os.ReadFile(filepath.Join(p.dir, "logs", name+".log"))
 	if err != nil {
 		return err.Error()
 	}
@@ -329,17 +329,18 @@ func (p *Platform) KillSupervisor() {
 }
 
 // cleanup stops the platform, and after a failure shows the ends of the logs.
-func (p *Platform) cleanup(t testing.TB) {
-	p.t = t
+func (p *Platform) cleanup(tb testing.TB) {
+	tb.Helper()
+	p.t = tb
 	p.Stop()
-	if !t.Failed() {
+	if !tb.Failed() {
 		return
 	}
 	logs, _ := filepath.Glob(filepath.Join(p.dir, "logs", "*.log")) // the pattern is well formed
 	for _, log := range logs {
-		text, err := os.ReadFile(log) //nolint:gosec // the platform's own log
+		text, err := os.ReadFile(log)
 		if err == nil {
-			t.Logf("the end of %s:\n%s", filepath.Base(log), text[max(0, len(text)-3000):])
+			tb.Logf("the end of %s:\n%s", filepath.Base(log), text[max(0, len(text)-3000):])
 		}
 	}
 }

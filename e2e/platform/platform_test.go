@@ -37,8 +37,9 @@ func TestPlatform(t *testing.T) {
 }
 
 // in is the platform with failures told to a subtest.
-func (p *Platform) in(t testing.TB) *Platform {
-	p.t = t
+func (p *Platform) in(tb testing.TB) *Platform {
+	tb.Helper()
+	p.t = tb
 	return p
 }
 
@@ -60,7 +61,7 @@ func aShellReadsTheEnvironment(t *testing.T, p *Platform) {
 func portsAreTaken(t *testing.T, p *Platform) {
 	other := New(t)
 	base := strings.TrimPrefix(p.Env("MPAC_EDGE_URL"), "http://127.0.0.1:")
-	out, err := exec.CommandContext(t.Context(), filepath.Join(p.Bin(), "mpac"), "up", "--dir", other.Dir(), "--port-base", base).CombinedOutput() //nolint:gosec // our own binary
+	out, err := exec.CommandContext(t.Context(), filepath.Join(p.Bin(), "mpac"), "up", "--dir", other.Dir(), "--port-base", base).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "busy") || !strings.Contains(string(out), "svc-portal") || !strings.Contains(string(out), "--port-base") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -79,7 +80,7 @@ func demosSideBySide(t *testing.T, p *Platform) {
 }
 
 func (p *Platform) demo(t *testing.T, args ...string) ([]byte, error) {
-	return exec.CommandContext(t.Context(), filepath.Join(p.bin, "mpac"), append([]string{"demo", "--dir", p.dir}, args...)...).CombinedOutput() //nolint:gosec,wrapcheck // our own binary
+	return exec.CommandContext(t.Context(), filepath.Join(p.bin, "mpac"), append([]string{"demo", "--dir", p.dir}, args...)...).CombinedOutput()
 }
 
 func aMachineReadsTheDemo(t *testing.T, p *Platform) {

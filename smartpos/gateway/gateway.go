@@ -162,7 +162,7 @@ func (v Values) placeholders(keys Keys) (map[string]string, error) {
 	}
 	password := "null"
 	if v.RedisAuth {
-		password = `"{vault://env/redis-password}"`
+		password = `"{vault://env/redis-password}"` //nolint:gosec // where the password is, not what it is
 	}
 	endpoint := cmp.Or(v.TracesEndpoint, "http://127.0.0.1:4318/v1/traces") // the field is required, on or off
 	return map[string]string{

@@ -46,7 +46,7 @@ func routesOf(t *testing.T, service string) []route {
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("the gateway is held against the services' own lists of routes: run make build first (%v)", err)
 	}
-	out, err := exec.CommandContext(t.Context(), binary, "routes", "--json").Output() //nolint:gosec // our own binary
+	out, err := exec.CommandContext(t.Context(), binary, "routes", "--json").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,7 @@ func (c Client) Do(ctx context.Context, r Request, out any) error {
 	if c.Sign != nil {
 		c.Sign(request, body)
 	}
-	answer, err := client.Do(request)
+	answer, err := client.Do(request) //nolint:bodyclose // read closes it
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", r.Method, r.Path, err)
 	}
@@ -120,7 +120,7 @@ func encode(body any) (text []byte, contentType string, err error) {
 		return []byte(b.Encode()), "application/x-www-form-urlencoded", nil
 	}
 	text, err = json.Marshal(body)
-	return text, "application/json", err //nolint:wrapcheck // wrapped by the caller
+	return text, "application/json", err
 }
 
 func read(answer *http.Response, r Request, out any) error {

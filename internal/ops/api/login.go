@@ -138,7 +138,7 @@ func SaveKey(path string, key *ecdsa.PrivateKey) error {
 
 // LoadKey reads what SaveKey wrote.
 func LoadKey(path string) (*ecdsa.PrivateKey, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the platform's own file
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("terminal key: %w", err)
 	}

@@ -33,7 +33,7 @@ func demoCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var teller demo.Teller = demo.NewStory(console.New(cmd.OutOrStdout()))
+		teller := demo.NewStory(console.New(cmd.OutOrStdout()))
 		if asJSON {
 			teller = demo.NewLines(os.Stdout)
 		}

@@ -79,7 +79,7 @@ func runDetached(ctx context.Context, o up.Options, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("mpac up: %w", err)
 	}
-	child := exec.Command(self, "up", "--dir", string(o.Dir), "--port-base", strconv.Itoa(o.PortBase)) //nolint:gosec // ourselves
+	child := exec.Command(self, "up", "--dir", string(o.Dir), "--port-base", strconv.Itoa(o.PortBase)) //nolint:gosec,noctx // ourselves, and it outlives us
 	child.Env = append(os.Environ(), "MPAC_UP_SMARTPOS_DATABASE_URL="+o.SmartposDatabaseURL,
 		"MPAC_UP_PGW_DATABASE_URL="+o.PGWDatabaseURL, "MPAC_UP_REDIS_URL="+o.RedisURL)
 	child.Stdout, child.Stderr = log, log
@@ -105,14 +105,14 @@ func follow(ctx context.Context, dir local.Dir, ended <-chan error, process *os.
 	for {
 		_, _ = io.Copy(out, words)
 		select {
-		case <-ended:
+		case why := <-ended:
 			_, _ = io.Copy(out, words)
-			return errSaid
+			return errors.Join(errSaid, why)
 		case <-ctx.Done():
 			_ = process.Signal(syscall.SIGTERM)
-			<-ended
+			why := <-ended
 			_, _ = io.Copy(out, words)
-			return errSaid
+			return errors.Join(errSaid, why)
 		case <-poll.C:
 			if status, err := dir.Status(); err == nil && status.Supervisor == process.Pid && status.Ready {
 				time.Sleep(50 * time.Millisecond) // its last words

@@ -23,7 +23,7 @@ type Console struct {
 func New(w io.Writer) *Console {
 	f, isFile := w.(*os.File)
 	_, plain := os.LookupEnv("NO_COLOR")
-	return &Console{w: w, colour: isFile && !plain && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))} //nolint:gosec // a file descriptor is small
+	return &Console{w: w, colour: isFile && !plain && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))}
 }
 
 // Printf writes; a line at a time stays whole.

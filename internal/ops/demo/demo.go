@@ -41,7 +41,7 @@ func (e errTold) Unwrap() error { return e.error }
 
 // run is one telling.
 type run struct {
-	ctx  context.Context //nolint:containedctx // one story is one call
+	ctx  context.Context
 	dir  local.Dir
 	p    *local.Platform
 	bin  string

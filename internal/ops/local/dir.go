@@ -80,7 +80,7 @@ func (d Dir) Lock() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--dir: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor is small
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("%w (%s); stop it with: mpac down --dir %s", ErrRunning, d, d)
 	}
@@ -93,7 +93,7 @@ func (d Dir) Lock() (*os.File, error) {
 
 func writeAt(f *os.File, text string) error {
 	_, err := f.WriteAt([]byte(text), 0)
-	return err //nolint:wrapcheck // wrapped by the caller
+	return err
 }
 
 // Supervisor is the pid of the running supervisor; 0 when there is none. What counts is the lock, not the number in it.
@@ -103,7 +103,7 @@ func (d Dir) Supervisor() int {
 		return 0
 	}
 	defer func() { _ = f.Close() }()
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil { //nolint:gosec // as above
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
 		return 0 // nobody holds it; closing the file gives it back
 	}
 	text := make([]byte, 20)
@@ -181,8 +181,11 @@ func (d Dir) Status() (Status, error) {
 		return s, fmt.Errorf("%w (%s); start it with: mpac up --dir %s", ErrNotRunning, d, d)
 	}
 	text, err := os.ReadFile(d.Path("status.json"))
-	if err != nil || json.Unmarshal(text, &s) != nil || s.Supervisor != pid {
-		return Status{Supervisor: pid}, nil // it has only just begun
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil || s.Supervisor != pid { // this one has only just begun
+		s = Status{Supervisor: pid}
 	}
 	return s, nil
 }

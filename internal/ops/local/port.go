@@ -37,7 +37,7 @@ func (p *Platform) Uses() []Use {
 func CheckPorts(uses []Use) error {
 	var busy []error
 	for _, u := range uses {
-		l, err := net.Listen("tcp", Address(u.Port))
+		l, err := net.Listen("tcp", Address(u.Port)) //nolint:noctx // done at once
 		if err == nil {
 			_ = l.Close()
 			continue

@@ -33,7 +33,7 @@ func folder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mpac-machine-")
 	if err == nil {
-		err = os.Chmod(dir, 0o755) //nolint:gosec // to be reached
+		err = os.Chmod(dir, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func query(t *testing.T, address, sql string) (n int, err error) {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	err = conn.QueryRow(ctx, sql).Scan(&n)
-	return n, err //nolint:wrapcheck // a test's own question
+	return n, err
 }
 
 func TestPostgresKeepsWhatWasCommittedThroughKills(t *testing.T) {
@@ -175,7 +175,7 @@ func TestDataGoesElsewhereWhereItCanNotBeReached(t *testing.T) {
 	}
 	t.Parallel()
 	closed := t.TempDir()
-	if err := os.Chmod(closed, 0o700); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(closed, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	port := freePort(t)

@@ -77,7 +77,7 @@ func majorIn(dir string) int {
 
 // majorOf asks the server itself.
 func majorOf(dir string) int {
-	out, err := exec.Command(filepath.Join(dir, "postgres"), "--version").Output() //nolint:gosec // a program just found by name
+	out, err := exec.Command(filepath.Join(dir, "postgres"), "--version").Output() //nolint:gosec,noctx // a program just found by name, done at once
 	if err != nil {
 		return 0
 	}
@@ -172,7 +172,7 @@ func clearAbandoned() {
 	notes, _ := filepath.Glob(filepath.Join(away, "postgres-*.of")) // the pattern is well formed
 	for _, note := range notes {
 		data := strings.TrimSuffix(note, ".of")
-		link, err := os.ReadFile(note) //nolint:gosec // our own note
+		link, err := os.ReadFile(note)
 		if err != nil {
 			continue
 		}

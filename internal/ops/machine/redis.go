@@ -20,7 +20,7 @@ import (
 )
 
 // ErrNoRedis says how to get one.
-var ErrNoRedis = errors.New("Redis is not on this machine; install it with: apt-get install -y redis-server") //nolint:staticcheck // a product's name
+var ErrNoRedis = errors.New("Redis is not on this machine; install it with: apt-get install -y redis-server")
 
 // Redis is a server of the platform's own.
 type Redis struct {

@@ -120,7 +120,7 @@ func (p *Process) Await(ctx context.Context) error {
 // tail is the end of a log, for a message.
 func tail(path string) string {
 	const most = 2000
-	text, err := os.ReadFile(path) //nolint:gosec // our own log
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
@@ -161,7 +161,7 @@ func (p *Process) runOnce(ctx context.Context) string {
 		return "could not be started: " + err.Error()
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(p.child.Path, p.child.Args...) //nolint:gosec // the platform's own programs
+	cmd := exec.Command(p.child.Path, p.child.Args...) //nolint:gosec,noctx // the platform's own programs, ended by Stop
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.child.Env, p.child.Dir, log, log
 	cmd.SysProcAttr = attributes(p.child)
 	if err := spawn(ctx, p, cmd); err != nil {
@@ -341,7 +341,7 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 func appendLog(path string, texts ...[]byte) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // our own log
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return
 	}

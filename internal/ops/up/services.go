@@ -48,7 +48,7 @@ func (r *runner) serviceChild(name, readyURL string, env ...string) supervise.Ch
 
 // command runs one of our own binaries to its end.
 func (r *runner) command(ctx context.Context, name string, args []string, env ...string) ([]byte, error) {
-	return supervise.Run(ctx, supervise.Child{ //nolint:wrapcheck // names the command already
+	return supervise.Run(ctx, supervise.Child{
 		Name: name + " " + args[0], Path: filepath.Join(r.o.Bin, name), Args: args, Env: r.environment(env...), Dir: string(r.o.Dir),
 		Stop: syscall.SIGTERM,
 	})
@@ -119,8 +119,8 @@ func (r *runner) partners(ctx context.Context) error {
 			return err
 		}
 		var made local.Partner
-		if err := json.Unmarshal(out, &made); err != nil || made.APIKey == "" {
-			return fmt.Errorf("pgw-backend partner create: unexpected answer (%v)", err)
+		if err := json.Unmarshal(out, &made); err != nil {
+			return fmt.Errorf("pgw-backend partner create: the answer can't be read: %w", err)
 		}
 		if err := r.remember(func(*local.Platform) { *wanted.into = made }); err != nil {
 			return err

@@ -41,16 +41,16 @@ func main() {
 func serve(ctx context.Context, cfg config) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	edge := proxy.New(cfg.Trusted, proxy.NewMetrics(registry), time.Now)
+	edge := proxy.New(cfg.Trusted, proxy.NewMetrics(registry), cfg.Clock())
 	defer edge.Close(context.WithoutCancel(ctx))
 	if err := edge.Follow(ctx, cfg.File, cfg.Reread); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", cfg.Addr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR %s: %w", cfg.Addr, err)
 	}
-	status, err := net.Listen("tcp", cfg.StatusAddr)
+	status, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.StatusAddr)
 	if err != nil {
 		return fmt.Errorf("STATUS_ADDR %s: %w", cfg.StatusAddr, err)
 	}

@@ -120,7 +120,7 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	large, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	weak, _ := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused
+	weak, _ := rsa.GenerateKey(rand.Reader, 1024)
 	for name, tc := range map[string]struct {
 		public    any
 		algorithm string

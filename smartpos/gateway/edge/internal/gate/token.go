@@ -43,7 +43,7 @@ const (
 	consumerUsername = "X-Consumer-Username"
 	consumerCustomID = "X-Consumer-Custom-Id"
 	consumerID       = "X-Consumer-Id"
-	credentialID     = "X-Credential-Identifier"
+	credentialID     = "X-Credential-Identifier" //nolint:gosec // a header's name
 	anonymous        = "X-Anonymous-Consumer"
 )
 

@@ -93,7 +93,7 @@ func (e *Edge) Ready() bool { return e.table.Load() != nil }
 
 // ServeHTTP is one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
+	began := time.Now() //nolint:forbidigo // a duration
 	out := &recorder{ResponseWriter: w}
 	peer := peerOf(r)
 	client := peer
@@ -211,7 +211,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
-	return n, err //nolint:wrapcheck // a writer passes on what the one below it says
+	return n, err
 }
 
 // Unwrap is for http.ResponseController: flushing and taking over the connection.

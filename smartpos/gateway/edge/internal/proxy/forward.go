@@ -30,7 +30,7 @@ func newTransport(s *kong.Service) *http.Transport {
 					break
 				}
 			}
-			return nil, err //nolint:wrapcheck // looked at by kind, then logged
+			return nil, err
 		},
 		MaxIdleConns: 2048, MaxIdleConnsPerHost: 512,
 		// Below the services' own idle timeout, so that it is we who hang up.
@@ -47,18 +47,21 @@ type timedConn struct {
 
 // Read waits at most the read timeout.
 func (c *timedConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.read)); err != nil {
-		return 0, err //nolint:wrapcheck // a connection passes on what the one below it says
+	if err := c.SetReadDeadline(deadline(c.read)); err != nil {
+		return 0, err
 	}
-	return c.Conn.Read(p) //nolint:wrapcheck // as above
+	return c.Conn.Read(p)
 }
+
+// deadline is that long from now by the machine's clock, which is what sockets go by.
+func deadline(in time.Duration) time.Time { return time.Now().Add(in) } //nolint:forbidigo // a socket's, no decision
 
 // Write waits at most the write timeout.
 func (c *timedConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.write)); err != nil {
-		return 0, err //nolint:wrapcheck // as above
+	if err := c.SetWriteDeadline(deadline(c.write)); err != nil {
+		return 0, err
 	}
-	return c.Conn.Write(p) //nolint:wrapcheck // as above
+	return c.Conn.Write(p)
 }
 
 // newProxy passes requests of one route on.
@@ -130,12 +133,12 @@ type timed struct{ next http.RoundTripper }
 
 // RoundTrip asks the service.
 func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
-	began := time.Now()
+	began := time.Now() //nolint:forbidigo // a duration
 	answer, err := t.next.RoundTrip(r)
 	if j := journeyOf(r.Context()); j != nil {
 		j.upstream = time.Since(began)
 	}
-	return answer, err //nolint:wrapcheck // looked at by kind, then logged
+	return answer, err
 }
 
 // buffers are the proxy's copying space, shared.
@@ -144,7 +147,7 @@ type buffers struct{}
 var bufferPool = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // Get takes one.
-func (buffers) Get() []byte { return *bufferPool.Get().(*[]byte) } //nolint:forcetypeassert // the pool holds nothing else
+func (buffers) Get() []byte { return *bufferPool.Get().(*[]byte) }
 
 // Put gives one back.
 func (buffers) Put(b []byte) { bufferPool.Put(&b) }

@@ -29,7 +29,7 @@ var w3c = propagation.TraceContext{}
 // tracingOf returns the exporter for a plugin's configuration, one for all lanes that share it.
 func (t *table) tracingOf(ctx context.Context, conf *kong.OpenTelemetry) (*tracing, error) {
 	if conf == nil {
-		return nil, nil //nolint:nilnil // switched off
+		return nil, nil
 	}
 	for _, e := range t.exporters {
 		if e.conf == conf {
