@@ -16,7 +16,7 @@ func main() {
 	migration := pgwdb.Migration()
 	service.Service[Config]{
 		Name: "pgw-backend", Short: "The payment gateway",
-		Serve: serve, Migration: &migration, AfterMigrate: makePartitions, Routes: routes,
+		Serve: serve, Migration: &migration, Routes: routes,
 		Commands: []*cobra.Command{partner.Commands(openPartners), sealKeyCommand()},
 	}.Main()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
 	"github.com/mpac-cloud/mpac/pgw/internal/provider/paypay"
 	"github.com/mpac-cloud/mpac/pgw/internal/ratelimit"
+	"github.com/mpac-cloud/mpac/pgw/internal/recon"
 	"github.com/mpac-cloud/mpac/pgw/internal/refund"
 	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
 	"github.com/mpac-cloud/mpac/pgw/internal/webhook"
@@ -86,6 +86,7 @@ func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.S
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
+	intents.UseQueue(queue)
 	webhooks := webhook.New(db, providers, func(ctx context.Context, providerName, attemptID, paymentID string) error {
 		return intents.AskSoon(ctx, queue, providerName, attemptID, paymentID)
 	}, now, cfg.Webhooks)
@@ -104,6 +105,7 @@ func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.S
 	event.Register(server.API, event.NewFeed(db, hub), event.Deps{Tenant: tenantOfFeed, Security: partner.ByHMAC()})
 	merchant.Register(server.API, merchants, merchant.Deps{Tenant: tenantOf, Security: partner.ByHMAC(), Providers: providers.Names()})
 	webhook.Register(server.API, webhooks)
+	recon.Register(server.API, recon.NewBooks(db), recon.Deps{Tenant: tenantOfFeed, Security: partner.ByHMAC(), Clock: now})
 
 	server.Ready.Add("database", func(ctx context.Context) error { return migrated(ctx, db) })
 	return &gateway{server: server, intents: intents, refunds: refunds, events: event.NewSequencer(db, now), hub: hub, jobs: queue, db: db}, nil
@@ -146,6 +148,9 @@ func serve(ctx context.Context, cfg Config) error {
 	}
 	g, err := build(cfg, db, cache, sealer, now, slog.Default())
 	if err != nil {
+		return err
+	}
+	if err := g.intents.Measure(); err != nil {
 		return err
 	}
 	return g.run(ctx)
@@ -223,9 +228,6 @@ func openPartners(ctx context.Context) (*partner.Store, func(), error) {
 	return partner.NewStore(db, sealer, cfg.Clock()), db.Close, nil
 }
 
-// makePartitions makes the days to come at the end of migrate, so that a first request finds its partition.
-func makePartitions(_ context.Context, _ string, _ io.Writer) error { return nil }
-
 func info() httpserver.Info {
 	return httpserver.Info{
 		Service: "pgw-backend", Title: "MPAC payment gateway", Version: service.Version, Description: description, Security: partner.Schemes(),
@@ -234,6 +236,7 @@ func info() httpserver.Info {
 			{Name: "Refunds", Description: "Money that goes back."},
 			{Name: "Events", Description: "What happened, in one order, without holes."},
 			{Name: "Configuration", Description: "Merchants, stores and their providers, pushed by the partner."},
+			{Name: "Reconciliation", Description: "What was recorded, held against what the providers settled."},
 			{Name: "Providers", Description: "Notifications of payment providers."},
 		},
 	}

@@ -23,7 +23,7 @@ type Kept struct {
 // Answer turns a service's answer into huma's.
 func Answer(a idempotency.Answer, err error) (*Kept, error) {
 	if err != nil {
-		return nil, err
+		return nil, Checked(err)
 	}
 	return &Kept{Status: a.Status, ContentType: a.ContentType, Body: a.Body}, nil
 }

@@ -105,11 +105,6 @@ func (s *Service) do(ctx context.Context, scope postgres.Scope, what action, in 
 
 // client calls the attempt's provider with the store's credentials of now. false: they are not to be had, so nothing is known.
 func (s *Service) client(ctx context.Context, a Attempt) (provider.Client, bool) {
-	p, ok := s.providers.Get(a.Provider)
-	if !ok {
-		s.log.ErrorContext(ctx, "provider is not registered", "provider", a.Provider, "payment_attempt", a.ID)
-		return provider.Client{}, false
-	}
 	cred, err := s.merchants.Credentials(ctx, merchant.Tenant{PartnerID: a.PartnerID, Mode: a.Mode},
 		merchant.Place{MerchantID: a.MerchantID, StoreID: a.StoreID, Provider: a.Provider}, merchant.Existing)
 	if err != nil {
@@ -118,7 +113,11 @@ func (s *Service) client(ctx context.Context, a Attempt) (provider.Client, bool)
 	}
 	// An attempt stays with the contract and store it was begun with.
 	cred.ContractID, cred.StoreID = a.ContractID, a.ProviderStoreID
-	return provider.NewClient(p, cred), true
+	client, ok := s.providers.Client(a.Provider, cred)
+	if !ok {
+		s.log.ErrorContext(ctx, "provider is not registered", "provider", a.Provider, "payment_attempt", a.ID)
+	}
+	return client, ok
 }
 
 func (a *Attempt) ref() provider.Ref {
@@ -159,7 +158,7 @@ func (s *Service) told(ctx context.Context, a Attempt, p provider.Payment, err e
 }
 
 // firstCall is the call that an attempt begins with.
-func (s *Service) firstCall(ctx context.Context, p provider.Provider, in Intent, a Attempt, c Confirmation) news {
+func (s *Service) firstCall(ctx context.Context, in Intent, a Attempt, c Confirmation) news {
 	if a.MethodType == QRMPM {
 		return s.createCode(ctx, in, a)
 	}

@@ -138,7 +138,7 @@ func (h handlers) list(ctx context.Context, in *listInput) (*listOutput, error) 
 		CreatedFrom: in.CreatedFrom, CreatedTo: in.CreatedTo, UpdatedFrom: in.UpdatedFrom, UpdatedTo: in.UpdatedTo, Before: before, Limit: in.Limit,
 	})
 	if err != nil {
-		return nil, err
+		return nil, httpapi.Checked(err)
 	}
 	data, last := make([]PaymentIntent, 0, len(page)), ""
 	for _, intent := range page {
@@ -156,7 +156,7 @@ type intentOutput struct{ Body PaymentIntent }
 
 func (h handlers) get(ctx context.Context, in *getInput) (*intentOutput, error) {
 	out, err := h.s.Retrieve(ctx, partner.From(ctx).Identity, in.ID)
-	return &intentOutput{Body: Render(out)}, err
+	return &intentOutput{Body: Render(out)}, httpapi.Checked(err)
 }
 
 type confirmInput struct {
@@ -233,7 +233,7 @@ func (h handlers) cancel(ctx context.Context, in *cancelInput) (*httpapi.Kept, e
 
 func (h handlers) sync(ctx context.Context, in *IntentPath) (*intentOutput, error) {
 	out, err := h.s.SyncIntent(ctx, partner.From(ctx).Identity, in.ID)
-	return &intentOutput{Body: Render(out)}, err
+	return &intentOutput{Body: Render(out)}, httpapi.Checked(err)
 }
 
 type mintInput struct {

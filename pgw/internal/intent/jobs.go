@@ -3,6 +3,7 @@ package intent
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/riverqueue/river"
 
@@ -51,4 +52,9 @@ func (s *Service) AskSoon(ctx context.Context, queue *jobs.Client, providerName,
 		return fmt.Errorf("queue a question to %s: %w", providerName, err)
 	}
 	return nil
+}
+
+// notBefore puts a job off, by the queue's clock: that is the machine's, also where the process's is moved.
+func notBefore(after time.Duration) *river.InsertOpts {
+	return &river.InsertOpts{ScheduledAt: time.Now().Add(after)}
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/pgw/internal/ledger"
@@ -110,6 +112,7 @@ func Save(ctx context.Context, tx pgx.Tx, in *Intent) error {
 			return err
 		}
 	}
+	in.count(ctx)
 	in.told, in.seen = nil, in.Version
 	return nil
 }
@@ -314,4 +317,50 @@ func (s *Service) attemptByPayment(ctx context.Context, providerName, paymentID 
 		return "", nil
 	}
 	return attemptID, err
+}
+
+// later is when an attempt that was given up is asked about again: a success that comes too late must be found even when its
+// webhook is lost.
+var later = []time.Duration{time.Minute, 15 * time.Minute}
+
+func (s *Service) askLater(ctx context.Context, tx pgx.Tx, a Attempt) error {
+	if s.queue == nil {
+		return nil
+	}
+	for _, after := range later {
+		if _, err := s.queue.InsertTx(ctx, tx, AskArgs{AttemptID: a.ID}, notBefore(after)); err != nil {
+			return fmt.Errorf("queue a later question: %w", err)
+		}
+	}
+	return nil
+}
+
+// unknownOutcomes counts what is being chased, by provider.
+func (s *Service) unknownOutcomes(ctx context.Context) ([]pgwdb.UnknownOutcomesRow, error) {
+	var rows []pgwdb.UnknownOutcomesRow
+	err := postgres.InReadTx(ctx, s.db, postgres.CrossTenant("intent_metrics"), "pgw.intent.unknown_outcomes", func(ctx context.Context, tx pgx.Tx) error {
+		var err error
+		rows, err = pgwdb.New(tx).UnknownOutcomes(ctx)
+		return err
+	})
+	return rows, err
+}
+
+// Measure reports the open unknown outcomes from now on, each time the metrics are collected.
+func (s *Service) Measure() error {
+	chased, err1 := meter.Int64ObservableGauge("pgw.intent.unknown_outcomes", metric.WithDescription("Payment attempts whose outcome is unknown and chased, by provider"))
+	operator, err2 := meter.Int64ObservableGauge("pgw.intent.operator_needed", metric.WithDescription("Of these, unknown for a day: a person has to find out"))
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	_, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		rows, err := s.unknownOutcomes(ctx)
+		for _, r := range rows {
+			by := metric.WithAttributes(attribute.String("provider", r.Provider))
+			o.ObserveInt64(chased, r.Chased, by)
+			o.ObserveInt64(operator, r.Operator, by)
+		}
+		return err
+	}, chased, operator)
+	return err
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/mpac-cloud/mpac/platform/problem"
 )
 
+// cancelWait is how long a cancel's caller is kept waiting for a slow provider; the sweep goes on after that.
+const cancelWait = 20 * time.Second
+
 // Cancel ends an intent unpaid. Where the provider may already have been paid it is asked first, so the answer may be that
 // the customer was faster (409), or that it is not certain yet (202).
 func (s *Service) Cancel(ctx context.Context, call partner.Call, intentID, reason string) (idempotency.Answer, error) {
@@ -40,7 +43,9 @@ func (s *Service) Cancel(ctx context.Context, call partner.Call, intentID, reaso
 	ctx = context.WithoutCancel(ctx)
 	stop := s.keepLease(ctx, call.Scope(), intentID)
 	defer stop()
-	if err := s.advance(ctx, call.Scope(), attemptID, newsNone); err != nil {
+	limit, end := context.WithTimeout(ctx, cancelWait)
+	defer end()
+	if err := s.advance(limit, call.Scope(), attemptID, newsNone); err != nil {
 		s.log.WarnContext(ctx, "cancel goes on in the background", "payment_intent", intentID, "error", err)
 	}
 	return s.finishSecond(ctx, call.Scope(), attemptID, keyID)

@@ -91,7 +91,7 @@ func (s *Service) confirmQR(ctx context.Context, call partner.Call, intentID str
 	// From here on the outcome is written whatever becomes of the caller.
 	ctx = context.WithoutCancel(ctx)
 	stop := s.keepLease(ctx, call.Scope(), intentID)
-	n := s.firstCall(ctx, p, seen, a, c)
+	n := s.firstCall(ctx, seen, a, c)
 	stop()
 	out, err := s.settle(ctx, call.Scope(), a.ID, n, settling{finishConfirm: true})
 	if err != nil {
@@ -171,6 +171,7 @@ func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, attemptID string, n n
 		return settled{}, err
 	}
 	now := s.clock()
+	wasOver := a.Over()
 	tick(&in, &a, now, s.cfg)
 	fx, err := apply(&in, &a, n, now, s.cfg)
 	if err != nil {
@@ -196,6 +197,11 @@ func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, attemptID string, n n
 	}
 	if err := Save(ctx, tx, &in); err != nil {
 		return settled{}, err
+	}
+	if a.Status == AttemptFailed && !wasOver {
+		if err := s.askLater(ctx, tx, a); err != nil {
+			return settled{}, err
+		}
 	}
 	out.intent, out.attempt = in, a
 	return out, fx.write(ctx, tx, in, a, now)

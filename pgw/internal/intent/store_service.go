@@ -19,6 +19,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/jobs"
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/problem"
@@ -33,7 +34,12 @@ type Service struct {
 	merchants *merchant.Service
 	providers *provider.Registry
 	log       *slog.Logger
+	queue     *jobs.Client // nil: no later questions
 }
+
+// UseQueue gives the service the queue for questions to be asked later. The queue's workers need the service, so it comes
+// after New.
+func (s *Service) UseQueue(queue *jobs.Client) { s.queue = queue }
 
 // New makes a Service.
 func New(db *pgxpool.Pool, now clock.Clock, cfg Config, keys *idempotency.Store, merchants *merchant.Service, providers *provider.Registry, log *slog.Logger) *Service {

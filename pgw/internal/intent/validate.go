@@ -159,7 +159,7 @@ func (in *Intent) mayConfirm(c Confirmation, now time.Time) error {
 }
 
 // pickProvider finds the provider and asks it whether it would take such a payment.
-func pickProvider(r *provider.Registry, in Intent, c Confirmation) (provider.Provider, error) {
+func pickProvider(r *provider.Registry, in Intent, c Confirmation) (provider.Facts, error) {
 	p, ok := r.Get(c.Provider)
 	if c.Provider == "" {
 		p, ok = r.ByCustomerCode(c.CustomerCode)

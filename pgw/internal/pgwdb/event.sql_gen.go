@@ -102,8 +102,10 @@ func (q *Queries) NewEpoch(ctx context.Context, arg NewEpochParams) error {
 }
 
 const numberEvents = `-- name: NumberEvents :one
-WITH batch AS (
-    SELECT o.seq, o.event_id, o.partner_id, o.mode, o.shard FROM pgw.event_outbox o ORDER BY o.seq LIMIT $1
+WITH batch AS MATERIALIZED (
+    (SELECT o.seq, o.event_id, o.partner_id, o.mode, o.shard FROM pgw.event_outbox o WHERE o.seq > $1 ORDER BY o.seq LIMIT $2)
+    UNION ALL
+    SELECT o.seq, o.event_id, o.partner_id, o.mode, o.shard FROM pgw.event_outbox o WHERE o.seq = ANY($3::bigint[])
 ), gone AS (
     DELETE FROM pgw.event_outbox o USING batch b WHERE o.seq = b.seq
 ), arrivals AS (
@@ -125,21 +127,36 @@ WITH batch AS (
     SELECT pg_notify('pgw_event_feed', f.partner_id || '/' || f.mode || '/' || f.shard) FROM feeds f
 )
 SELECT (SELECT count(*) FROM numbered) AS numbered, (SELECT count(*) FROM woken) AS feeds,
-    (SELECT coalesce(min(b.event_id), '') FROM batch b)::text AS oldest
+    (SELECT coalesce(min(b.event_id), '') FROM batch b)::text AS oldest,
+    (SELECT coalesce(array_agg(b.seq), '{}') FROM batch b)::bigint[] AS taken
 `
+
+type NumberEventsParams struct {
+	After     int64
+	BatchSize int32
+	Gaps      []int64
+}
 
 type NumberEventsRow struct {
 	Numbered int64
 	Feeds    int64
 	Oldest   string
+	Taken    []int64
 }
 
-// Gives the oldest committed events the next positions of their feeds and wakes the feeds' readers. Says how many.
-// The order is that of the outbox: a later version of an intent was written after the earlier one was committed.
-func (q *Queries) NumberEvents(ctx context.Context, batchSize int32) (NumberEventsRow, error) {
-	row := q.db.QueryRow(ctx, numberEvents, batchSize)
+// Gives committed events the next positions of their feeds and wakes the feeds' readers. Says which rows of the outbox it took.
+// The order is that of the outbox: a later version of an intent was written after the earlier one was committed. It reads
+// what is above @after, and the rows below that were not committed when the sequencer came by; so it never walks over the
+// remains of what it has deleted, which stay in the index as long as any transaction is open.
+func (q *Queries) NumberEvents(ctx context.Context, arg NumberEventsParams) (NumberEventsRow, error) {
+	row := q.db.QueryRow(ctx, numberEvents, arg.After, arg.BatchSize, arg.Gaps)
 	var i NumberEventsRow
-	err := row.Scan(&i.Numbered, &i.Feeds, &i.Oldest)
+	err := row.Scan(
+		&i.Numbered,
+		&i.Feeds,
+		&i.Oldest,
+		&i.Taken,
+	)
 	return i, err
 }
 
@@ -155,12 +172,38 @@ func (q *Queries) OutboxAge(ctx context.Context) (int64, error) {
 	return waiting, err
 }
 
+const outboxLast = `-- name: OutboxLast :one
+SELECT pgw.event_outbox_last()::bigint AS last
+`
+
+func (q *Queries) OutboxLast(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, outboxLast)
+	var last int64
+	err := row.Scan(&last)
+	return last, err
+}
+
+const outboxWriters = `-- name: OutboxWriters :one
+SELECT pgw.event_outbox_writers()::text[] AS writers
+`
+
+func (q *Queries) OutboxWriters(ctx context.Context) ([]string, error) {
+	row := q.db.QueryRow(ctx, outboxWriters)
+	var writers []string
+	err := row.Scan(&writers)
+	return writers, err
+}
+
 const readEvents = `-- name: ReadEvents :many
-SELECT p.position, e.id, e.partner_id, e.mode, e.merchant_id, e.payment_intent_id, e.version, e.type, e.data, e.traceparent, e.created_at
-FROM pgw.event_positions p JOIN pgw.events e ON e.id = p.event_id
-WHERE p.partner_id = $1 AND p.mode = $2 AND p.shard = $3 AND p.position > $4
-ORDER BY p.position
-LIMIT $5
+WITH page AS MATERIALIZED (
+    SELECT p.position, p.event_id FROM pgw.event_positions p
+    WHERE p.partner_id = $1 AND p.mode = $2 AND p.shard = $3 AND p.position > $4
+    ORDER BY p.position
+    LIMIT $5
+)
+SELECT page.position, e.id, e.partner_id, e.mode, e.merchant_id, e.payment_intent_id, e.version, e.type, e.data, e.traceparent, e.created_at
+FROM page CROSS JOIN LATERAL (SELECT id, partner_id, mode, merchant_id, payment_intent_id, version, type, data, traceparent, created_at FROM pgw.events WHERE events.id = page.event_id OFFSET 0) e
+ORDER BY page.position
 `
 
 type ReadEventsParams struct {
@@ -185,6 +228,7 @@ type ReadEventsRow struct {
 	CreatedAt       time.Time
 }
 
+// OFFSET 0 makes it look each event of the page up by its id, whatever the statistics of today's partition say.
 func (q *Queries) ReadEvents(ctx context.Context, arg ReadEventsParams) ([]ReadEventsRow, error) {
 	rows, err := q.db.Query(ctx, readEvents,
 		arg.PartnerID,

@@ -580,55 +580,6 @@ func (q *Queries) LockIntent(ctx context.Context, id string) (PgwPaymentIntent, 
 	return i, err
 }
 
-const merchantsOfPartner = `-- name: MerchantsOfPartner :many
-SELECT id FROM pgw.merchants WHERE partner_id = $1 AND mode = $2 AND status = 'active' ORDER BY id LIMIT 2
-`
-
-type MerchantsOfPartnerParams struct {
-	PartnerID string
-	Mode      string
-}
-
-// Two are enough to know whether there is one.
-func (q *Queries) MerchantsOfPartner(ctx context.Context, arg MerchantsOfPartnerParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, merchantsOfPartner, arg.PartnerID, arg.Mode)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []string{}
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const openUnknownOutcomes = `-- name: OpenUnknownOutcomes :one
-SELECT count(*) AS chased, count(*) FILTER (WHERE a.operator_at IS NOT NULL) AS operator
-FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
-WHERE i.due_at IS NOT NULL AND a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')
-`
-
-type OpenUnknownOutcomesRow struct {
-	Chased   int64
-	Operator int64
-}
-
-// For the metric: how many are being chased, and how many need a person.
-func (q *Queries) OpenUnknownOutcomes(ctx context.Context) (OpenUnknownOutcomesRow, error) {
-	row := q.db.QueryRow(ctx, openUnknownOutcomes)
-	var i OpenUnknownOutcomesRow
-	err := row.Scan(&i.Chased, &i.Operator)
-	return i, err
-}
-
 const raiseIntentVersions = `-- name: RaiseIntentVersions :many
 UPDATE pgw.payment_intents SET version = version + 1, updated_at = $1 WHERE id = ANY ($2::text[]) RETURNING id, partner_id, mode, merchant_id, merchant_store_id, merchant_terminal_id, merchant_ref_id, status, version, amount, currency, captured_amount, refunded_amount, refund_reserved, payment_method_types, payment_method_type, processing_mode, provider, capture_method, description, metadata, live_attempt_id, latest_attempt_id, provider_payment_id, qr_content, qr_code_url, qr_expires_at, cash_tendered, card, failure_code, failure_message, cancellation_reason, cancel_requested_at, occurred_at, expires_at, created_at, updated_at, succeeded_at, finalized_at, token_hashes, due_at
 `
@@ -867,4 +818,38 @@ func (q *Queries) SaveIntent(ctx context.Context, arg SaveIntentParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const unknownOutcomes = `-- name: UnknownOutcomes :many
+SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator
+FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
+WHERE i.due_at IS NOT NULL AND a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')
+GROUP BY a.provider
+`
+
+type UnknownOutcomesRow struct {
+	Provider string
+	Chased   int64
+	Operator int64
+}
+
+// How many are being chased by provider, and how many of them need a person.
+func (q *Queries) UnknownOutcomes(ctx context.Context) ([]UnknownOutcomesRow, error) {
+	rows, err := q.db.Query(ctx, unknownOutcomes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UnknownOutcomesRow{}
+	for rows.Next() {
+		var i UnknownOutcomesRow
+		if err := rows.Scan(&i.Provider, &i.Chased, &i.Operator); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -76,7 +76,7 @@ type Client struct {
 	cred     Credentials
 }
 
-// NewClient makes a Client.
+// NewClient makes a Client of a provider that is in no registry.
 func NewClient(p Provider, c Credentials) Client { return Client{provider: p, cred: c} }
 
 // CreateCode asks for a code that the customer scans.

@@ -145,8 +145,6 @@ type Provider interface {
 	OwnsCode(customerCode string) bool
 	// Deadline is how long the provider's documents say to wait for the operation.
 	Deadline(op Operation) time.Duration
-	// CancelUntil is the last moment at which Cancel gives a completed payment back; later it takes a refund.
-	CancelUntil(completedAt time.Time) time.Time
 
 	// CreateCode is idempotent by ID, or fails with CodeDuplicate when the provider cannot give the first code again.
 	CreateCode(ctx context.Context, c Credentials, r CodeRequest) (Code, error)
@@ -268,14 +266,29 @@ func NewRegistry(providers ...Provider) *Registry {
 	return r
 }
 
-// Get finds a provider.
-func (r *Registry) Get(name string) (Provider, bool) {
+// Facts are what may be asked of a provider without calling it. There is no way from here to its calls but Client, which puts
+// the deadline, the failpoints, the span and the metric around each of them.
+type Facts interface {
+	Name() string
+	Methods() []string
+	Check(method string, amount money.Amount, captureLater bool) error
+	ReadWebhook(r WebhookRequest) (Notice, error)
+}
+
+// Get finds what is known of a provider.
+func (r *Registry) Get(name string) (Facts, bool) {
 	p, ok := r.byName[name]
 	return p, ok
 }
 
+// Client calls a provider with one store's credentials; false when there is no such provider.
+func (r *Registry) Client(name string, c Credentials) (Client, bool) {
+	p, ok := r.byName[name]
+	return Client{provider: p, cred: c}, ok
+}
+
 // ByCustomerCode finds the wallet that a scanned code belongs to.
-func (r *Registry) ByCustomerCode(code string) (Provider, bool) {
+func (r *Registry) ByCustomerCode(code string) (Facts, bool) {
 	for _, name := range r.Names() {
 		if p := r.byName[name]; p.OwnsCode(code) {
 			return p, true

@@ -75,7 +75,7 @@ func (h handlers) list(ctx context.Context, in *listInput) (*listOutput, error) 
 		IntentID: in.PaymentIntentID, MerchantID: in.MerchantID, Status: in.Status, Before: before, Limit: in.Limit,
 	})
 	if err != nil {
-		return nil, err
+		return nil, httpapi.Checked(err)
 	}
 	data, last := make([]RefundObject, 0, len(page)), ""
 	for _, r := range page {
@@ -92,5 +92,5 @@ type refundOutput struct{ Body RefundObject }
 
 func (h handlers) get(ctx context.Context, in *getInput) (*refundOutput, error) {
 	r, err := h.s.Get(ctx, partner.From(ctx).Identity, in.ID)
-	return &refundOutput{Body: Render(r)}, err
+	return &refundOutput{Body: Render(r)}, httpapi.Checked(err)
 }

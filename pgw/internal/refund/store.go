@@ -288,8 +288,7 @@ func scopeOf(r Refund) postgres.Scope {
 
 func (s *Service) client(ctx context.Context, r Refund) (provider.Client, provider.RefundRequest, bool) {
 	a, err := s.attempt(ctx, r)
-	p, known := s.providers.Get(r.Provider)
-	if err != nil || !known {
+	if err != nil {
 		s.log.ErrorContext(ctx, "refund cannot be sent", "refund", r.ID, "provider", r.Provider, "error", err)
 		return provider.Client{}, provider.RefundRequest{}, false
 	}
@@ -300,7 +299,11 @@ func (s *Service) client(ctx context.Context, r Refund) (provider.Client, provid
 		return provider.Client{}, provider.RefundRequest{}, false
 	}
 	cred.ContractID, cred.StoreID = a.ContractID, a.ProviderStoreID
-	return provider.NewClient(p, cred), provider.RefundRequest{ID: r.ID, PaymentID: a.ProviderPaymentID, Amount: r.Amount, Reason: r.Reason}, true
+	client, ok := s.providers.Client(r.Provider, cred)
+	if !ok {
+		s.log.ErrorContext(ctx, "provider is not registered", "provider", r.Provider, "refund", r.ID)
+	}
+	return client, provider.RefundRequest{ID: r.ID, PaymentID: a.ProviderPaymentID, Amount: r.Amount, Reason: r.Reason}, ok
 }
 
 // Run sweeps refunds that are due until ctx is over: unknown outcomes, what the provider did not take yet, returns of late

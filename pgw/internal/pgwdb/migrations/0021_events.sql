@@ -90,6 +90,8 @@ INSERT INTO pgw.partitioned_tables (table_name, id_column, id_prefix, retain_day
 
 GRANT SELECT, INSERT ON pgw.events, pgw.event_positions TO pgw_backend;
 GRANT SELECT, INSERT, DELETE ON pgw.event_outbox TO pgw_backend;
+-- What it has given out.
+GRANT SELECT ON SEQUENCE pgw.event_outbox_seq_seq TO pgw_backend;
 GRANT SELECT, INSERT, UPDATE ON pgw.event_feeds TO pgw_backend;
 GRANT SELECT, UPDATE ON pgw.event_sequencer TO pgw_backend;
 -- The matcher tells what is reconciled.
@@ -112,6 +114,22 @@ AS $$
     INSERT INTO pgw.event_outbox (event_id, partner_id, mode, shard)
     SELECT $1, $2, $3, pgw.event_shard($4, s.shards) FROM pgw.event_sequencer s WHERE s.one;
     SELECT pg_notify('pgw_event_outbox', '') FROM pgw.event_sequencer s WHERE s.one AND s.waiting;
+$$;
+-- +goose StatementEnd
+
+-- The highest number that the outbox has given out, committed or not.
+CREATE FUNCTION pgw.event_outbox_last() RETURNS bigint LANGUAGE sql
+AS $$ SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM pgw.event_outbox_seq_seq $$;
+
+-- +goose StatementBegin
+-- The transactions that have written to the outbox, or are about to, and are still open: each takes this lock before it gets its
+-- number and holds it to its end.
+CREATE FUNCTION pgw.event_outbox_writers() RETURNS text[] LANGUAGE sql
+AS $$
+    SELECT coalesce(array_agg(DISTINCT l.virtualtransaction), '{}')
+    FROM pg_locks l
+    WHERE l.locktype = 'relation' AND l.relation = 'pgw.event_outbox'::regclass AND l.mode = 'RowExclusiveLock'
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 $$;
 -- +goose StatementEnd
 

@@ -8,10 +8,14 @@ SELECT pgw.event_append(
 SELECT pg_advisory_xact_lock(hashtextextended('pgw.event.number', 0)), set_config('idle_in_transaction_session_timeout', '5000', true);
 
 -- name: NumberEvents :one
--- Gives the oldest committed events the next positions of their feeds and wakes the feeds' readers. Says how many.
--- The order is that of the outbox: a later version of an intent was written after the earlier one was committed.
-WITH batch AS (
-    SELECT o.seq, o.event_id, o.partner_id, o.mode, o.shard FROM pgw.event_outbox o ORDER BY o.seq LIMIT @batch_size
+-- Gives committed events the next positions of their feeds and wakes the feeds' readers. Says which rows of the outbox it took.
+-- The order is that of the outbox: a later version of an intent was written after the earlier one was committed. It reads
+-- what is above @after, and the rows below that were not committed when the sequencer came by; so it never walks over the
+-- remains of what it has deleted, which stay in the index as long as any transaction is open.
+WITH batch AS MATERIALIZED (
+    (SELECT o.seq, o.event_id, o.partner_id, o.mode, o.shard FROM pgw.event_outbox o WHERE o.seq > @after ORDER BY o.seq LIMIT @batch_size)
+    UNION ALL
+    SELECT o.seq, o.event_id, o.partner_id, o.mode, o.shard FROM pgw.event_outbox o WHERE o.seq = ANY(@gaps::bigint[])
 ), gone AS (
     DELETE FROM pgw.event_outbox o USING batch b WHERE o.seq = b.seq
 ), arrivals AS (
@@ -33,7 +37,14 @@ WITH batch AS (
     SELECT pg_notify('pgw_event_feed', f.partner_id || '/' || f.mode || '/' || f.shard) FROM feeds f
 )
 SELECT (SELECT count(*) FROM numbered) AS numbered, (SELECT count(*) FROM woken) AS feeds,
-    (SELECT coalesce(min(b.event_id), '') FROM batch b)::text AS oldest;
+    (SELECT coalesce(min(b.event_id), '') FROM batch b)::text AS oldest,
+    (SELECT coalesce(array_agg(b.seq), '{}') FROM batch b)::bigint[] AS taken;
+
+-- name: OutboxLast :one
+SELECT pgw.event_outbox_last()::bigint AS last;
+
+-- name: OutboxWriters :one
+SELECT pgw.event_outbox_writers()::text[] AS writers;
 
 -- name: SetSequencerWaiting :exec
 UPDATE pgw.event_sequencer SET waiting = @waiting WHERE one AND waiting <> @waiting;
@@ -45,11 +56,16 @@ LEFT JOIN pgw.event_feeds f ON f.partner_id = @partner_id AND f.mode = @mode AND
 WHERE s.one;
 
 -- name: ReadEvents :many
-SELECT p.position, e.*
-FROM pgw.event_positions p JOIN pgw.events e ON e.id = p.event_id
-WHERE p.partner_id = @partner_id AND p.mode = @mode AND p.shard = @shard AND p.position > @after
-ORDER BY p.position
-LIMIT @row_limit;
+-- OFFSET 0 makes it look each event of the page up by its id, whatever the statistics of today's partition say.
+WITH page AS MATERIALIZED (
+    SELECT p.position, p.event_id FROM pgw.event_positions p
+    WHERE p.partner_id = @partner_id AND p.mode = @mode AND p.shard = @shard AND p.position > @after
+    ORDER BY p.position
+    LIMIT @row_limit
+)
+SELECT page.position, e.*
+FROM page CROSS JOIN LATERAL (SELECT * FROM pgw.events WHERE events.id = page.event_id OFFSET 0) e
+ORDER BY page.position;
 
 -- name: NewEpoch :exec
 UPDATE pgw.event_sequencer SET epoch = @epoch, shards = @shards WHERE one;

@@ -32,10 +32,6 @@ SELECT told.* FROM intent, pgw.event_append(
     @event_id::text, @partner_id::text, @mode::text, @merchant_id::text, @id::text, 1::bigint, 'payment_intent.created',
     @event_data::json, sqlc.narg(traceparent)::text, @created_at::timestamptz) AS told;
 
--- name: MerchantsOfPartner :many
--- Two are enough to know whether there is one.
-SELECT id FROM pgw.merchants WHERE partner_id = @partner_id AND mode = @mode AND status = 'active' ORDER BY id LIMIT 2;
-
 -- name: IntentByRef :one
 SELECT payment_intent_id FROM pgw.merchant_refs
 WHERE partner_id = @partner_id AND mode = @mode AND merchant_id = @merchant_id AND merchant_ref_id = @merchant_ref_id;
@@ -115,8 +111,9 @@ UPDATE pgw.payment_attempts SET
     confirm_key_id = sqlc.narg(confirm_key_id), second_key_id = sqlc.narg(second_key_id), updated_at = @updated_at
 WHERE id = @id;
 
--- name: OpenUnknownOutcomes :one
--- For the metric: how many are being chased, and how many need a person.
-SELECT count(*) AS chased, count(*) FILTER (WHERE a.operator_at IS NOT NULL) AS operator
+-- name: UnknownOutcomes :many
+-- How many are being chased by provider, and how many of them need a person.
+SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator
 FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
-WHERE i.due_at IS NOT NULL AND a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending');
+WHERE i.due_at IS NOT NULL AND a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')
+GROUP BY a.provider;

@@ -109,15 +109,6 @@ func (p *Provider) Deadline(op provider.Operation) time.Duration {
 	}
 }
 
-// tokyo has no summer time.
-var tokyo = time.FixedZone("JST", 9*60*60)
-
-// CancelUntil is 00:14:59 Tokyo time on the day after the payment.
-func (p *Provider) CancelUntil(completedAt time.Time) time.Time {
-	at := completedAt.In(tokyo)
-	return time.Date(at.Year(), at.Month(), at.Day()+1, 0, 14, 59, 0, tokyo).UTC()
-}
-
 type moneyAmount struct {
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`
