@@ -11,8 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 )
 
 func keyFile(t *testing.T, lines ...string) string {

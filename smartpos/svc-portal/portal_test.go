@@ -73,12 +73,12 @@ func withRedis(c *goredis.Client) option { return func(o *outside) { o.redis = c
 // cheap makes password hashes quick: what they cost is not what these tests are about.
 var cheap = argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-func start(t testing.TB, options ...option) *portal {
-	t.Helper()
-	p := &portal{t: t, db: mpacdbtest.New(t), clock: clock.NewManual(time.Now()), gateway: newGateway(t), source: "192.0.2.1:4711"}
+func start(tb testing.TB, options ...option) *portal {
+	tb.Helper()
+	p := &portal{t: tb, db: mpacdbtest.New(tb), clock: clock.NewManual(time.Now()), gateway: newGateway(tb), source: "192.0.2.1:4711"}
 	p.pool = p.db.Pool(mpacdb.RolePortal)
 	p.app = p.task(options...)
-	p.handler = openapitest.Of(t, p.app.server.Engine).Handler(t, p.app.server.Engine)
+	p.handler = openapitest.Of(tb, p.app.server.Engine).Handler(tb, p.app.server.Engine)
 	return p
 }
 
@@ -110,11 +110,11 @@ var testKeyFile = sync.OnceValues(func() (string, error) {
 	return path, os.WriteFile(path, []byte(sealed.NewKeyLine("test")+"\n"), 0o600)
 })
 
-func keyFile(t testing.TB) string {
-	t.Helper()
+func keyFile(tb testing.TB) string {
+	tb.Helper()
 	path, err := testKeyFile()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }
@@ -185,10 +185,10 @@ func (p *portal) call(method, path, token string, body any) reply {
 }
 
 // want fails the test unless the answer has the status and, when it is not empty, the problem's code.
-func (r reply) want(t testing.TB, status int, code string) reply {
-	t.Helper()
+func (r reply) want(tb testing.TB, status int, code string) reply {
+	tb.Helper()
 	if r.status != status || code != "" && r.text("code") != code {
-		t.Fatalf("answer %s, want %d %s", r, status, code)
+		tb.Fatalf("answer %s, want %d %s", r, status, code)
 	}
 	return r
 }
@@ -283,17 +283,17 @@ type terminal struct {
 	key        *ecdsa.PrivateKey
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
+func newKey(tb testing.TB) *ecdsa.PrivateKey {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
 
 func jwkOf(key *ecdsa.PrivateKey) m {
-	point, _ := key.PublicKey.Bytes() //nolint:errcheck // a key of the curve
+	point, _ := key.PublicKey.Bytes() // a key of the curve has them
 	return m{
 		"kty": "EC", "crv": "P-256",
 		"x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:]),
@@ -349,12 +349,11 @@ func (p *portal) form(form url.Values) reply {
 
 // shop is a merchant with two stores in a PSP, and somebody of each role.
 type shop struct {
-	psp, merchant, store, second                        string
-	admin, owner, manager, secondManager, staff         *person
-	adminT, ownerT, managerT, secondManagerT, staffT    string
-	adminTokens                                         reply
-	till                                                *terminal
-	registered, provider, adminSession, outboxOfAStores string
+	psp, merchant, store, second                     string
+	admin, owner, manager, secondManager, staff      *person
+	adminT, ownerT, managerT, secondManagerT, staffT string
+	adminTokens                                      reply
+	till                                             *terminal
 }
 
 // shop opens one; operator is the operator's token.
@@ -393,11 +392,11 @@ type put struct {
 	body m
 }
 
-func newGateway(t testing.TB) *gateway {
-	t.Helper()
+func newGateway(tb testing.TB) *gateway {
+	tb.Helper()
 	g := &gateway{}
 	g.server = httptest.NewServer(g)
-	t.Cleanup(g.server.Close)
+	tb.Cleanup(g.server.Close)
 	return g
 }
 
@@ -429,12 +428,12 @@ func (g *gateway) taken() []put {
 }
 
 // eventually polls until the condition holds.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			tb.Fatalf("never: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -447,11 +446,11 @@ func (p *portal) published(path string) access.KeySource {
 	}
 }
 
-func kidOf(t testing.TB, token string) string {
-	t.Helper()
+func kidOf(tb testing.TB, token string) string {
+	tb.Helper()
 	message, err := jws.Parse([]byte(token))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	kid, _ := message.Signatures()[0].ProtectedHeaders().KeyID()
 	return kid

@@ -41,7 +41,6 @@ const (
 	AuditRead            Permission = "audit.read"
 	SyncRead             Permission = "sync.read"
 	SyncRetry            Permission = "sync.retry"
-	KeysRotate           Permission = "keys.rotate"
 )
 
 // Permissions of svc-smarttab.
@@ -93,7 +92,7 @@ var own = map[Role][]Permission{
 		MerchantsWrite, StoresCreate, StoresWrite, ProviderConfigsWrite, UsersWrite, AuditRead, SyncRead,
 	},
 	PSPAdmin: {PSPsRead, PSPsWrite, MerchantsCreate, SyncRetry},
-	SystemOp: {PSPsCreate, KeysRotate},
+	SystemOp: {PSPsCreate},
 }
 
 // grants is the whole table: what each role has, its own and all from below.

@@ -30,60 +30,60 @@ type Issuer struct {
 var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 // New makes an issuer whose tokens begin at the clock's now.
-func New(t testing.TB, now clock.Clock) *Issuer {
-	t.Helper()
+func New(tb testing.TB, now clock.Clock) *Issuer {
+	tb.Helper()
 	human, err := rsaKey()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	device, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &Issuer{Human: Key(t, human, "human-1", jwa.RS256()), Device: Key(t, device, "device-1", jwa.ES256()), clock: now}
+	return &Issuer{Human: Key(tb, human, "human-1", jwa.RS256()), Device: Key(tb, device, "device-1", jwa.ES256()), clock: now}
 }
 
 // Key makes a JWK of a private key.
-func Key(t testing.TB, raw any, kid string, alg jwa.SignatureAlgorithm) jwk.Key {
-	t.Helper()
+func Key(tb testing.TB, raw any, kid string, alg jwa.SignatureAlgorithm) jwk.Key {
+	tb.Helper()
 	key, err := jwk.Import(raw)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for name, value := range map[string]any{jwk.KeyIDKey: kid, jwk.AlgorithmKey: alg, jwk.KeyUsageKey: "sig"} {
 		if err := key.Set(name, value); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return key
 }
 
 // Source publishes the public halves of the keys.
-func Source(t testing.TB, keys ...jwk.Key) access.KeySource {
-	t.Helper()
+func Source(tb testing.TB, keys ...jwk.Key) access.KeySource {
+	tb.Helper()
 	set := jwk.NewSet()
 	for _, key := range keys {
 		public, err := jwk.PublicKeyOf(key)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := set.AddKey(public); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return func(context.Context) (jwk.Set, error) { return set, nil }
 }
 
 // Verifier believes this issuer.
-func (i *Issuer) Verifier(t testing.TB) *access.Verifier {
-	t.Helper()
-	return access.NewVerifier(Source(t, i.Human), Source(t, i.Device), i.clock)
+func (i *Issuer) Verifier(tb testing.TB) *access.Verifier {
+	tb.Helper()
+	return access.NewVerifier(Source(tb, i.Human), Source(tb, i.Device), i.clock)
 }
 
 // Token issues an access token for the principal: a user's by RS256 for 15 minutes, a device's by ES256 for 120 seconds.
 // Subject, UserID and DeviceID that are missing are made up. change may spoil the claims before they are signed.
-func (i *Issuer) Token(t testing.TB, p access.Principal, change ...func(*jwt.Builder) *jwt.Builder) string {
-	t.Helper()
+func (i *Issuer) Token(tb testing.TB, p access.Principal, change ...func(*jwt.Builder) *jwt.Builder) string {
+	tb.Helper()
 	now := i.clock()
 	b := jwt.NewBuilder().IssuedAt(now).NotBefore(now).JwtID(uuid.NewString()).
 		Audience([]string{access.Audience}).Claim("typ", access.TokenType)
@@ -104,11 +104,11 @@ func (i *Issuer) Token(t testing.TB, p access.Principal, change ...func(*jwt.Bui
 	}
 	token, err := b.Build()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	signed, err := jwt.Sign(token, jwt.WithKey(alg, key))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(signed)
 }
@@ -128,11 +128,11 @@ func idOrNew(id uuid.UUID) string {
 }
 
 // NewRSA makes another RSA key, which nobody publishes.
-func NewRSA(t testing.TB) *rsa.PrivateKey {
-	t.Helper()
+func NewRSA(tb testing.TB) *rsa.PrivateKey {
+	tb.Helper()
 	key, err := otherKey()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }

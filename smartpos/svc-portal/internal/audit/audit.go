@@ -34,7 +34,7 @@ type Actor struct {
 	ImpersonatedBy string
 }
 
-// User, Device and System name actors that no token names.
+// User is a person whom no token names yet.
 func User(id uuid.UUID) Actor { return Actor{Kind: "user", ID: id.String()} }
 
 // Device is a terminal by its client id.

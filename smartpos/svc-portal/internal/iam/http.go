@@ -74,7 +74,7 @@ func cookies(t *Tokens, secure bool) []http.Cookie {
 	if t.Known == "" {
 		return nil
 	}
-	return []http.Cookie{{
+	return []http.Cookie{{ //nolint:gosec // Secure wherever there is TLS
 		Name: knownCookie, Value: t.Known, Path: "/", MaxAge: int(knownLife.Seconds()), HttpOnly: true, Secure: secure,
 		SameSite: http.SameSiteStrictMode,
 	}}

@@ -45,7 +45,8 @@ const (
 
 // NextRetry backs off like the outbox itself.
 func (w *Worker) NextRetry(job *river.Job[Args]) time.Time {
-	return time.Now().Add(Backoff(job.Attempt))
+	// River works by the database's own time, which a platform's moved clock does not touch.
+	return time.Now().Add(Backoff(job.Attempt)) //nolint:forbidigo // see above
 }
 
 // Work sends the merchant's changes in their order until the job's own is done. One that fails stops those behind it.
