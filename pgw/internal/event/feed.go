@@ -128,8 +128,11 @@ func (s state) expired() error {
 }
 
 // page cuts what was read to the limit. A gap between positions is never handed on: better a reader that is told to resync
-// than one that was led over a hole.
+// than one that was led over a hole. There is one when retention moves between reading the state and the events.
 func (s state) page(ctx context.Context, after int64, limit int, events []Numbered) (Page, error) {
+	if len(events) == 0 && after < s.last {
+		return Page{}, s.expired()
+	}
 	for i, e := range events {
 		if e.Position != after+int64(i)+1 {
 			slog.ErrorContext(ctx, "event feed has a hole", "after", after, "expected", after+int64(i)+1, "found", e.Position)

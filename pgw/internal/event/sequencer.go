@@ -21,6 +21,8 @@ const (
 	busyPoll = 20 * time.Millisecond
 	idlePoll = 100 * time.Millisecond
 	quiet    = time.Second
+	// How often the open writers are counted while there are gaps.
+	censusEvery = 250 * time.Millisecond
 	// A standby tries for the lease this often. The lease is a lock of a connection, so a process that dies gives it back at once.
 	standbyPoll = 500 * time.Millisecond
 	// heartbeat is how often the holder shows that it lives; after staleAfter without, another ends its connection.
@@ -52,30 +54,35 @@ func (s *Sequencer) campaign(ctx context.Context) error {
 }
 
 func (s *Sequencer) lead(ctx context.Context, held *lease) error {
-	worked := time.Now()
+	t, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	worked, counted := time.Now(), time.Time{}
 	waiting := false
 	for ctx.Err() == nil {
-		n, err := s.number(ctx)
-		switch {
-		case err != nil:
+		n, err := s.number(ctx, t)
+		if err != nil {
 			return err
-		case n > 0:
+		}
+		if n > 0 {
 			worked = time.Now()
-			if waiting {
-				waiting = false
-				if err := s.setWaiting(ctx, false); err != nil {
-					return err
-				}
-			}
-			if n == batchSize {
-				continue
-			}
-		case !waiting && time.Since(worked) > quiet:
-			// Once more after this: an event committed before anyone could see the flag.
-			waiting = true
-			if err := s.setWaiting(ctx, true); err != nil {
+		}
+		if t.wondering() && time.Since(counted) > censusEvery {
+			if err := s.census(ctx, t); err != nil {
 				return err
 			}
+			counted = time.Now()
+		}
+		if n >= batchSize {
+			continue
+		}
+		if rest := time.Since(worked) > quiet; rest != waiting {
+			waiting = rest
+			if err := s.setWaiting(ctx, waiting); err != nil {
+				return err
+			}
+			// Once more at once: an event committed before anyone could see the flag.
 			continue
 		}
 		patience := busyPoll

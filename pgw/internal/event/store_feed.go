@@ -31,11 +31,11 @@ func (f *Feed) load(ctx context.Context, q Query, from cursor) (page Page, err e
 	scope := postgres.NewScope("partner_id", q.PartnerID, "mode", q.Mode)
 	err = postgres.InReadTx(ctx, f.db, scope, "pgw.event.read", func(ctx context.Context, tx pgx.Tx) error {
 		queries := pgwdb.New(tx)
-		before, err := feedState(ctx, queries, q)
+		st, err := feedState(ctx, queries, q)
 		if err != nil {
 			return err
 		}
-		after, err := before.begin(q, from)
+		after, err := st.begin(q, from)
 		if err != nil {
 			return err
 		}
@@ -43,15 +43,7 @@ func (f *Feed) load(ctx context.Context, q Query, from cursor) (page Page, err e
 		if err != nil {
 			return err
 		}
-		// Retention may have moved between the two reads: what is dropped now was perhaps not read.
-		now, err := feedState(ctx, queries, q)
-		if err != nil {
-			return err
-		}
-		if now.epoch != before.epoch || now.floor > after {
-			return now.expired()
-		}
-		page, err = now.page(ctx, after, q.Limit, events)
+		page, err = st.page(ctx, after, q.Limit, events)
 		return err
 	})
 	return page, err

@@ -29,10 +29,29 @@ func NewSequencer(db *pgxpool.Pool, now clock.Clock) *Sequencer {
 	return &Sequencer{db: db, gauges: newGauges(now)}
 }
 
-var everyFeed = postgres.CrossTenant("event-sequencer")
+var everyFeed = postgres.CrossTenant("event_sequencer")
+
+// begin looks where the outbox's end is. The order of the two questions matters: see tail.
+func (s *Sequencer) begin(ctx context.Context) (t *tail, err error) {
+	err = postgres.InReadTx(ctx, s.db, everyFeed, "pgw.event.begin", func(ctx context.Context, tx pgx.Tx) error {
+		q := pgwdb.New(tx)
+		last, err := q.OutboxLast(ctx)
+		if err != nil {
+			return err
+		}
+		writers, err := q.OutboxWriters(ctx)
+		t = newTail(last, writers)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("end of the outbox: %w", err)
+	}
+	return t, nil
+}
 
 // number gives one batch its positions and says how many events it had.
-func (s *Sequencer) number(ctx context.Context) (n int, err error) {
+func (s *Sequencer) number(ctx context.Context, t *tail) (n int, err error) {
+	after, gaps := t.next()
 	var row pgwdb.NumberEventsRow
 	err = postgres.InTx(ctx, s.db, everyFeed, "pgw.event.number", func(ctx context.Context, tx pgx.Tx) error {
 		q := pgwdb.New(tx)
@@ -40,14 +59,25 @@ func (s *Sequencer) number(ctx context.Context) (n int, err error) {
 			return err
 		}
 		// A new statement, so that it sees what the one before in the queue has done.
-		row, err = q.NumberEvents(ctx, batchSize)
+		row, err = q.NumberEvents(ctx, pgwdb.NumberEventsParams{After: after, BatchSize: batchSize, Gaps: gaps})
 		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("number events: %w", err)
 	}
 	s.gauges.batch(ctx, int(row.Numbered), row.Oldest)
-	return int(row.Numbered), nil
+	return int(row.Numbered), t.took(row.Taken, row.Numbered >= batchSize)
+}
+
+// census lets the tail know which transactions write, when it wonders.
+func (s *Sequencer) census(ctx context.Context, t *tail) error {
+	return postgres.InReadTx(ctx, s.db, everyFeed, "pgw.event.census", func(ctx context.Context, tx pgx.Tx) error {
+		writers, err := pgwdb.New(tx).OutboxWriters(ctx)
+		if err == nil {
+			t.census(writers)
+		}
+		return err
+	})
 }
 
 func (s *Sequencer) setWaiting(ctx context.Context, waiting bool) error {
