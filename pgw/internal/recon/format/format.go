@@ -56,7 +56,9 @@ type Line struct {
 type Rejection struct {
 	Number int
 	Reason string
-	SHA256 string // of the line's bytes as received, in hex: the same bad line keeps its identity in the next version
+	// Reference is whose line it is, when at least that can be read; else empty.
+	Reference string
+	SHA256    string // of the line's bytes as received, in hex: the same bad line keeps its identity in the next version
 }
 
 // Field names a column that the reader understands. Columns of no field are skipped.

@@ -91,7 +91,9 @@ func (r *Reader) Next() (Record, error) {
 		if reason != "" {
 			r.tally.Rejected++
 			sum := sha256.Sum256(p.text)
-			return Record{Rejected: &Rejection{Number: p.number, Reason: reason, SHA256: hex.EncodeToString(sum[:])}}, nil
+			return Record{Rejected: &Rejection{
+				Number: p.number, Reason: reason, Reference: line.Reference, SHA256: hex.EncodeToString(sum[:]),
+			}}, nil
 		}
 		r.tally.Parsed++
 		return Record{Line: line}, nil
@@ -188,7 +190,7 @@ func (r *Reader) line() (physical, error) {
 	return physical{number: r.number, text: whole, long: long}, nil
 }
 
-// record reads the line p; reason is why it cannot. A quoted field may hold line ends: the lines that follow are taken in
+// record reads the line p; reason is why it cannot, and line then has at most a reference. A quoted field may hold line ends: the lines that follow are taken in
 // when together they make a record that can be read, and left alone when not, so that one stray quote costs one line.
 func (r *Reader) record(p physical) (line Line, reason string, err error) {
 	if p.long {

@@ -17,7 +17,7 @@ const maxReference = 64
 // maxAmount bounds one line, in minor units: far above any payment, far below where sums of a day could overflow.
 const maxAmount = 1_000_000_000_000
 
-// parse reads the fields of one record; reason is why it cannot.
+// parse reads the fields of one record; reason is why it cannot, and line then has at most a reference.
 func (r *Reader) parse(number int, fields [][]byte) (line Line, reason string) {
 	l := r.layout
 	if len(fields) != l.width {
@@ -30,16 +30,23 @@ func (r *Reader) parse(number int, fields [][]byte) (line Line, reason string) {
 		}
 		text, ok := r.decode(fields[l.at[f]])
 		if !ok {
-			return Line{}, fmt.Sprintf("column %d is not in the file's encoding", l.at[f]+1)
+			reason = fmt.Sprintf("column %d is not in the file's encoding", l.at[f]+1)
+			continue
 		}
 		value[f] = strings.TrimSpace(fold(text))
 	}
-	line, err := r.read(value)
-	if err != nil {
-		return Line{}, err.Error()
+	if reason == "" {
+		line, err := r.read(value)
+		if err == nil {
+			line.Number = number
+			return line, ""
+		}
+		reason = err.Error()
 	}
-	line.Number = number
-	return line, ""
+	if IsID(value[FieldReference]) {
+		line.Reference = value[FieldReference]
+	}
+	return line, reason
 }
 
 func (r *Reader) read(value [fieldCount]string) (Line, error) {
@@ -76,6 +83,9 @@ func (r *Reader) read(value [fieldCount]string) (Line, error) {
 		StoreID: value[FieldStore], AcceptedAt: at, Amount: amount, Currency: currency,
 	}, nil
 }
+
+// IsID tells whether s can be an id that a provider was given or gave.
+func IsID(s string) bool { return checkID("", s) == nil }
 
 // checkID holds an id to what providers allow in one: up to 64 of [A-Za-z0-9_-].
 func checkID(what, s string) error {

@@ -34,9 +34,12 @@ const (
 type Line struct {
 	format.Line
 	Day string // of the file that has the line, yyyy-mm-dd
-	// Carried is the open exception of an earlier day that this line is of, else empty; CarriedKey is that exception's item.
-	Carried    string
-	CarriedKey string
+	// Carried is the open exception of an earlier day that this line is of; else empty.
+	Carried string
+	// Unreadable is why the line could not be read. Of such a line only number and, at best, reference are known.
+	Unreadable string
+	// Key is the item of the exception that a carried or unreadable line is of by itself.
+	Key string
 }
 
 // Item is a charge's attempt or a refund as the gateway recorded it.
@@ -54,7 +57,9 @@ type Item struct {
 	Return     bool // a refund by which the gateway gave a late success back
 	InWindow   bool // the file must have it
 	Due        bool // and not only in its last seconds
-	Carried    string
+	// Carried is the open exception of an earlier day about this item, and CarriedKind its kind; else empty.
+	Carried     string
+	CarriedKind recon.Kind
 	// SettledDay is set when another run has matched it: the day of the file that has its line.
 	SettledDay string
 }
@@ -77,6 +82,7 @@ const (
 	Matched   Result = "matched"
 	Agreed    Result = "agreed"  // both sides say that no money moved, or the line is already settled
 	NotDue    Result = "not_due" // too fresh to judge
+	Stays     Result = "stays"   // an open exception of an earlier day about which nothing new is known
 	Exception Result = "exception"
 )
 
@@ -103,6 +109,7 @@ func (d Day) Judge(g Group) []Verdict {
 	c := sort(d, g)
 	c.charges()
 	c.refunds()
+	c.unreadable()
 	return c.verdicts
 }
 
@@ -116,6 +123,7 @@ type sorted struct {
 	declined []*Line // failed charges
 	given    []*Line // completed refunds
 	refused  []*Line // failed refunds
+	unread   []*Line
 	verdicts []Verdict
 	dupes    int
 }
@@ -138,6 +146,8 @@ func sort(d Day, g Group) *sorted {
 	for i := range g.Lines {
 		l := &g.Lines[i]
 		switch {
+		case l.Unreadable != "":
+			c.unread = append(c.unread, l)
 		case l.Entry == format.Charge && l.Outcome == format.Completed:
 			c.taken = append(c.taken, l)
 		case l.Entry == format.Charge:
@@ -163,7 +173,7 @@ func (c *sorted) agree(lines ...*Line) {
 
 func (c *sorted) except(kind recon.Kind, key string, it *Item, l *Line, reason string, args ...any) {
 	if l != nil && l.Carried != "" {
-		key = l.CarriedKey
+		key = l.Key
 	}
 	c.verdicts = append(c.verdicts, Verdict{
 		Result: Exception, Kind: kind, Key: key, Item: it, Line: l, Reason: fmt.Sprintf(reason, args...),
@@ -176,8 +186,7 @@ func (c *sorted) duplicates(lines ...*Line) {
 	for _, l := range lines {
 		c.dupes++
 		if l.Carried != "" {
-			// The open item it is of stays as it is.
-			c.add(NotDue, nil, l)
+			c.add(Stays, nil, l)
 			continue
 		}
 		c.except(recon.DuplicateAtProvider, fmt.Sprintf("duplicate:%s:%s:%s:%d", l.Entry, l.Reference, c.day.Date, c.dupes), nil, l,
@@ -215,10 +224,38 @@ func (c *sorted) absent(it *Item) {
 			c.add(Agreed, it, nil)
 		}
 	case it.Carried == "" && !it.InWindow:
+	case c.unreadableOf(it):
+	case it.CarriedKind == recon.Unparsable:
+		c.add(Stays, it, nil)
 	case it.Carried == "" && !it.Due:
 		c.add(NotDue, it, nil)
 	default:
 		c.except(recon.MissingAtProvider, itemKey(it.Entry, it.ID), it, nil, "the provider's file does not have this %s", it.Entry)
+	}
+}
+
+// unreadableOf finds the line that names the item and could not be read: one exception for both. The line is taken.
+func (c *sorted) unreadableOf(it *Item) bool {
+	at := slices.IndexFunc(c.unread, func(l *Line) bool { return l.Reference == it.ID })
+	if at < 0 {
+		return false
+	}
+	line := c.unread[at]
+	c.unread = slices.Delete(slices.Clone(c.unread), at, at+1)
+	c.except(recon.Unparsable, itemKey(it.Entry, it.ID), it, line, "%s", line.Unreadable)
+	return true
+}
+
+// unreadable judges the lines that could not be read and that no item waits for.
+func (c *sorted) unreadable() {
+	for _, l := range c.unread {
+		later := func(it Item) bool { return it.ID == l.Reference && it.SettledDay > c.day.Date }
+		if slices.ContainsFunc(c.group.Items, later) {
+			// A later day's file has said what this line could not.
+			c.agree(l)
+			continue
+		}
+		c.except(recon.Unparsable, l.Key, nil, l, "%s", l.Unreadable)
 	}
 }
 

@@ -59,6 +59,8 @@ func TestJudge(t *testing.T) {
 	fresh.AcceptedAt = day.Now.Add(-time.Second)
 	future := fresh
 	future.AcceptedAt = day.Now.Add(time.Hour)
+	smudged := line(1, charge, completed, "pa_1", 0)
+	smudged.Unreadable, smudged.Key = "smudged", "line:1"
 	for name, c := range map[string]struct {
 		items []match.Item
 		lines []match.Line
@@ -77,6 +79,8 @@ func TestJudge(t *testing.T) {
 		"unknown refund":             {nil, []match.Line{line(1, refund, completed, "re_9", -5)}, false, []string{"refund_without_charge 1"}},
 		"unknown refund, known sale": {nil, []match.Line{line(1, refund, completed, "re_9", -5)}, true, []string{"missing_at_gateway 1"}},
 		"refund of a failed charge":  {[]match.Item{item("pa_1", charge, match.Failed, 500)}, []match.Line{line(1, refund, completed, "pa_1", -500)}, false, []string{"refund_without_charge 1"}},
+		"unreadable line of ours":    {[]match.Item{paid}, []match.Line{smudged}, false, []string{"unparsable pa_1 1"}},
+		"unreadable, and a good one": {[]match.Item{paid}, []match.Line{smudged, line(2, charge, completed, "pa_1", 500)}, false, []string{"matched pa_1 2", "unparsable 1"}},
 		"sale and refund unknown":    {nil, []match.Line{line(1, charge, completed, "pa_1", 500), line(2, refund, completed, "pa_1", -500)}, false, []string{"missing_at_gateway 1", "missing_at_gateway 2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,6 +185,9 @@ func group(t *rapid.T) match.Group {
 		}
 		l := line(n+2, entry, rapid.SampledFrom([]format.Outcome{format.Completed, format.Failed}).Draw(t, "outcome"), ref, amount)
 		l.AcceptedAt = noon.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "second")) * time.Second)
+		if rapid.IntRange(0, 4).Draw(t, "unreadable") == 0 {
+			l.Unreadable, l.Key = "smudged", fmt.Sprint("line:", l.Number)
+		}
 		g.Lines = append(g.Lines, l)
 	}
 	slices.SortFunc(g.Lines, func(a, b match.Line) int { return cmp.Compare(a.Number, b.Number) })

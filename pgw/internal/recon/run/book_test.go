@@ -205,6 +205,14 @@ func (b *book) settle(p payment) int {
 	return b.line(p.attempt, p.paymentID, status, p.amount, p.at)
 }
 
+// spoil makes the last line's amount unreadable.
+func (b *book) spoil() {
+	last := &b.lines[len(b.lines)-1]
+	fields := strings.SplitN(*last, ",", 10)
+	fields[8] = "金額不明"
+	*last = strings.Join(fields, ",")
+}
+
 // write puts the lines so far into the day's file and begins a new one. until is the last second in its name, hhmmss.
 func (b *book) write(day, until string) string {
 	b.t.Helper()

@@ -207,6 +207,9 @@ func TestSharedContract(t *testing.T) {
 	theirs := b.take("succeeded", 200, noon)
 	b.settle(theirs)
 	missing := b.take("succeeded", 300, noon)
+	spoilt := b.take("succeeded", 400, noon)
+	b.settle(spoilt)
+	b.spoil()
 	b.write(today, midnight)
 	for _, unchanged := range []bool{false, true} {
 		all, err := b.days(run.Options{Date: today, Source: b.dir})
@@ -217,7 +220,7 @@ func TestSharedContract(t *testing.T) {
 		if diff := cmp.Diff(map[string]string{"pa_nobody": "missing_at_gateway", "line 4": "unparsable"}, first.kinds("found")); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff(map[string]string{missing.attempt: "missing_at_provider", "pa_unknown": "missing_at_gateway"}, second.kinds("found")); diff != "" {
+		if diff := cmp.Diff(map[string]string{missing.attempt: "missing_at_provider", spoilt.attempt: "unparsable", "pa_unknown": "missing_at_gateway"}, second.kinds("found")); diff != "" {
 			t.Error(diff)
 		}
 		if first.Report.Matched.Count != 1 || second.Report.Matched.Count != 1 || first.Unchanged != unchanged || second.Unchanged != unchanged {

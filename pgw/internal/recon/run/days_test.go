@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -200,5 +201,39 @@ func TestSettling(t *testing.T) {
 	b.succeed(p)
 	if second := b.day(today); second.Report.Matched.Count != 1 || b.reconciled(p.intent) != 1 {
 		t.Errorf("%+v", second.Report.Matched)
+	}
+}
+
+// A line that could not be read and the payment it names are one exception, with the payment's money at stake; a good line of a later
+// day clears it.
+func TestUnreadableLine(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.take("succeeded", 12_000, noon)
+	b.settle(p)
+	b.spoil()
+	b.write(today, midnight)
+	first := b.day(today)
+	if diff := cmp.Diff(map[string]string{p.attempt: "unparsable"}, first.kinds("found")); diff != "" {
+		t.Error(diff)
+	}
+	if f := first.findings[0]; f.AtStake != 12_000 || f.LineNumber != 2 || f.Reference != p.attempt || !strings.Contains(first.json, `"severity":"high"`) {
+		t.Errorf("%+v", f)
+	}
+	tie(t, first, recon.OpenFigures{Opened: 1, After: 1})
+	b.clock.Advance(24 * time.Hour)
+	b.write(tomorrow, midnight)
+	second := b.day(tomorrow)
+	tie(t, second, recon.OpenFigures{Before: 1, After: 1})
+	if diff := cmp.Diff(map[string]string{p.attempt: "unparsable"}, second.kinds("carried")); diff != "" {
+		t.Error(diff)
+	}
+	b.settle(p)
+	b.write(tomorrow, midnight)
+	tie(t, b.day(tomorrow), recon.OpenFigures{Before: 1, Cleared: 1})
+	for _, day := range []string{today, tomorrow} {
+		if !b.day(day).Unchanged {
+			t.Errorf("%s changes again", day)
+		}
 	}
 }

@@ -94,7 +94,7 @@ func (w *world) add(rt *rapid.T, at time.Time) {
 	}
 	switch rapid.SampledFrom([]string{
 		"fine", "fine", "fine", "fine", "refunded", "refund keyed by charge", "missing", "refund missing", "stranger", "amount", "we failed", "they failed",
-		"both failed", "duplicate", "refund without charge", "garbage", "declined first", "late success",
+		"both failed", "duplicate", "refund without charge", "garbage", "declined first", "late success", "unreadable",
 	}).Draw(rt, "way") {
 	case "fine":
 		agree(w.take("succeeded", amount, at))
@@ -144,6 +144,11 @@ func (w *world) add(rt *rapid.T, at time.Time) {
 		ref := id.NewULID("re", at)
 		w.line(ref, ref, refunded, -amount, at)
 		w.found[ref] = "refund_without_charge"
+	case "unreadable":
+		p := w.take("succeeded", amount, at)
+		w.settle(p)
+		w.spoil()
+		w.missing, w.found[p.attempt] = append(w.missing, p), "unparsable"
 	case "garbage":
 		w.lines = append(w.lines, fmt.Sprintf("garbage %d", amount))
 		w.found[fmt.Sprint("line ", len(w.lines)+1)] = "unparsable"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mpac-cloud/mpac/pgw/internal/recon"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/match"
 	"github.com/mpac-cloud/mpac/platform/money"
@@ -18,7 +19,7 @@ INSERT INTO recon_pairs (id, intent_id, tell, refund, number, line_day, provider
 SELECT i.id, i.intent_id, NOT i.refund, i.refund, l.number, $1::date, l.provider_payment_id, l.reference, l.store, l.amount, l.currency, l.accepted_at,
 	i.accepted_at, i.accepted_at < $2 OR i.carried IS NOT NULL, NOT (i.accepted_at >= $2 AND i.accepted_at < $3), i.carried
 FROM recon_lines l JOIN recon_items i ON i.id = l.reference AND i.refund = l.refund AND i.amount = l.amount AND i.currency = l.currency
-WHERE l.completed AND i.state = 'taken' AND i.settled_day IS NULL AND (i.carried IS NULL OR i.carried_kind = 'missing_at_provider')
+WHERE l.completed AND i.state = 'taken' AND i.settled_day IS NULL AND (i.carried IS NULL OR i.carried_kind IN ('missing_at_provider', 'unparsable'))
   AND NOT EXISTS (SELECT FROM recon_repeated d WHERE d.reference = l.reference)`
 
 // joinExact pairs what agrees at first sight.
@@ -44,13 +45,20 @@ func (s *session) joinExact(ctx context.Context, dayFrom, dayTo time.Time) error
 const (
 	restLines = `
 INSERT INTO recon_rest
-SELECT l.number, $1::date, NULL, NULL, l.refund, l.completed, l.provider_payment_id, l.reference, l.store, l.accepted_at, l.amount, l.currency, false
+SELECT l.number, $1::date, NULL, NULL, NULL, l.refund, l.completed, l.provider_payment_id, l.reference, l.store, l.accepted_at, l.amount, l.currency, false
 FROM recon_lines l LEFT JOIN recon_pairs p ON p.number = l.number WHERE p.number IS NULL`
+
+	// The same bad line on the same day is the same item, wherever in the file it stands.
+	restRejected = `
+INSERT INTO recon_rest
+SELECT b.number, $1::date, NULL, 'line:' || $1::date || ':' || substr(b.sha256, 1, 32) || ':' || row_number() OVER (PARTITION BY b.sha256 ORDER BY b.number),
+	b.reason, false, false, '', CASE b.reference WHEN '' THEN 'line ' || b.number ELSE b.reference END, '', $2::timestamptz, 0, '', false
+FROM recon_rejected b`
 
 	// Lines of exceptions that earlier days left open are looked at again: the gateway may know more by now.
 	carriedLines = `
 INSERT INTO recon_rest
-SELECT x.line_number, x.line_day, x.id, x.item, x.entry = 'refund', x.provider_outcome = 'completed', x.provider_payment_id, x.reference, x.provider_store_id,
+SELECT x.line_number, x.line_day, x.id, x.item, NULL, x.entry = 'refund', x.provider_outcome = 'completed', x.provider_payment_id, x.reference, x.provider_store_id,
 	x.line_accepted_at, x.provider_amount, x.provider_currency, false
 FROM pgw.recon_exceptions x
 WHERE x.kind IN ('missing_at_gateway', 'amount_differs', 'currency_differs', 'status_differs', 'refund_without_charge')
@@ -87,6 +95,7 @@ func (s *session) gatherRest(ctx context.Context) error {
 			args []any
 		}{
 			{restLines, []any{s.day}},
+			{restRejected, []any{s.day, s.dayFrom}},
 			{carriedLines, append(scope[:4:4], s.day)},
 			{"ANALYZE recon_rest", nil},
 			{namedItems, scope},
@@ -107,13 +116,13 @@ func (s *session) gatherRest(ctx context.Context) error {
 // What is left, payment by payment.
 const restCursor = `
 DECLARE rest NO SCROLL CURSOR FOR
-SELECT coalesce(i.attempt_id, n.reference) AS key, true AS is_line, n.number, n.day, n.carried, n.carried_key, n.refund, n.completed, n.provider_payment_id,
+SELECT coalesce(i.attempt_id, n.reference) AS key, true AS is_line, n.number, n.day, n.carried, n.item, n.unreadable, n.refund, n.completed, n.provider_payment_id,
 	n.reference, n.store, n.accepted_at, n.amount, n.currency, n.known,
-	NULL::text AS attempt_id, NULL::text AS intent_id, NULL::text AS state, NULL::text AS status, false AS is_return, false AS in_window, false AS due, NULL::date AS settled_day
+	NULL::text AS attempt_id, NULL::text AS intent_id, NULL::text AS state, NULL::text AS status, false AS is_return, false AS in_window, false AS due, NULL::date AS settled_day, NULL::text AS carried_kind
 FROM recon_rest n LEFT JOIN recon_items i ON i.id = n.reference
 UNION ALL
-SELECT i.attempt_id, false, 0, NULL, i.carried, NULL, i.refund, false, '', i.id, i.store, i.accepted_at, i.amount, i.currency, false,
-	i.attempt_id, i.intent_id, i.state, i.status, i.is_return, i.in_window, i.due, i.settled_day
+SELECT i.attempt_id, false, 0, NULL, i.carried, NULL, NULL, i.refund, false, '', i.id, i.store, i.accepted_at, i.amount, i.currency, false,
+	i.attempt_id, i.intent_id, i.state, i.status, i.is_return, i.in_window, i.due, i.settled_day, i.carried_kind
 FROM recon_items i LEFT JOIN recon_pairs p ON p.id = i.id WHERE p.id IS NULL
 ORDER BY key`
 
@@ -123,7 +132,7 @@ type restRow struct {
 	isLine                            bool
 	number                            int
 	day                               *time.Time
-	carried, carriedKey               *string
+	carried, itemKey, unreadable      *string
 	refund, completed                 bool
 	providerID, reference, store      string
 	acceptedAt                        *time.Time
@@ -133,11 +142,12 @@ type restRow struct {
 	attemptID, intentID, state, where *string
 	isReturn, inWindow, due           bool
 	settled                           *time.Time
+	carriedKind                       *string
 }
 
 func (r *restRow) scan(row pgx.CollectableRow) error {
-	return row.Scan(&r.key, &r.isLine, &r.number, &r.day, &r.carried, &r.carriedKey, &r.refund, &r.completed, &r.providerID, &r.reference, &r.store,
-		&r.acceptedAt, &r.amount, &r.currency, &r.known, &r.attemptID, &r.intentID, &r.state, &r.where, &r.isReturn, &r.inWindow, &r.due, &r.settled)
+	return row.Scan(&r.key, &r.isLine, &r.number, &r.day, &r.carried, &r.itemKey, &r.unreadable, &r.refund, &r.completed, &r.providerID, &r.reference, &r.store,
+		&r.acceptedAt, &r.amount, &r.currency, &r.known, &r.attemptID, &r.intentID, &r.state, &r.where, &r.isReturn, &r.inWindow, &r.due, &r.settled, &r.carriedKind)
 }
 
 func (r *restRow) entry() format.Entry {
@@ -157,7 +167,7 @@ func (r *restRow) line() match.Line {
 			Number: r.number, Entry: r.entry(), Outcome: outcome, ProviderID: r.providerID, Reference: r.reference, StoreID: r.store,
 			AcceptedAt: r.acceptedAt.UTC(), Amount: r.amount, Currency: money.Currency(r.currency),
 		},
-		Day: date(r.day), Carried: text(r.carried), CarriedKey: text(r.carriedKey),
+		Day: date(r.day), Carried: text(r.carried), Unreadable: text(r.unreadable), Key: text(r.itemKey),
 	}
 }
 
@@ -165,7 +175,7 @@ func (r *restRow) item() match.Item {
 	it := match.Item{
 		ID: r.reference, Entry: r.entry(), AttemptID: text(r.attemptID), IntentID: text(r.intentID), State: match.State(text(r.state)),
 		Status: text(r.where), Amount: r.amount, Currency: r.currency, StoreID: r.store, Return: r.isReturn, InWindow: r.inWindow, Due: r.due,
-		Carried: text(r.carried), SettledDay: date(r.settled),
+		Carried: text(r.carried), CarriedKind: recon.Kind(text(r.carriedKind)), SettledDay: date(r.settled),
 	}
 	if r.acceptedAt != nil {
 		it.AcceptedAt = r.acceptedAt.UTC()
@@ -191,9 +201,6 @@ func date(t *time.Time) string {
 func (s *session) judgeRest(ctx context.Context, day match.Day) error {
 	return s.tx(ctx, "recon.judge", func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "TRUNCATE recon_verdicts"); err != nil {
-			return err
-		}
-		if err := s.judgeRejected(ctx, tx); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, restCursor); err != nil {

@@ -16,7 +16,7 @@ const stageTables = `
 CREATE TEMP TABLE IF NOT EXISTS recon_lines (
 	number int NOT NULL, refund bool NOT NULL, completed bool NOT NULL, provider_payment_id text COLLATE "C" NOT NULL,
 	reference text COLLATE "C" NOT NULL, store text NOT NULL, accepted_at timestamptz NOT NULL, amount bigint NOT NULL, currency text NOT NULL);
-CREATE TEMP TABLE IF NOT EXISTS recon_rejected (number int NOT NULL, reason text NOT NULL, sha256 text NOT NULL);
+CREATE TEMP TABLE IF NOT EXISTS recon_rejected (number int NOT NULL, reason text NOT NULL, reference text COLLATE "C" NOT NULL, sha256 text NOT NULL);
 CREATE TEMP TABLE IF NOT EXISTS recon_items (
 	id text COLLATE "C" NOT NULL, refund bool NOT NULL, attempt_id text COLLATE "C" NOT NULL, intent_id text COLLATE "C" NOT NULL,
 	state text NOT NULL, status text NOT NULL, amount bigint NOT NULL, currency text NOT NULL, accepted_at timestamptz, store text NOT NULL,
@@ -28,7 +28,7 @@ CREATE TEMP TABLE IF NOT EXISTS recon_pairs (
 	provider_payment_id text NOT NULL, reference text NOT NULL, store text NOT NULL, amount bigint NOT NULL, currency text NOT NULL,
 	line_at timestamptz NOT NULL, item_at timestamptz NOT NULL, late bool NOT NULL, off_day bool NOT NULL, exception_id text COLLATE "C");
 CREATE TEMP TABLE IF NOT EXISTS recon_rest (
-	number int NOT NULL, day date NOT NULL, carried text COLLATE "C", carried_key text, refund bool NOT NULL, completed bool NOT NULL,
+	number int NOT NULL, day date NOT NULL, carried text COLLATE "C", item text, unreadable text, refund bool NOT NULL, completed bool NOT NULL,
 	provider_payment_id text COLLATE "C" NOT NULL, reference text COLLATE "C" NOT NULL, store text NOT NULL, accepted_at timestamptz NOT NULL,
 	amount bigint NOT NULL, currency text NOT NULL, known bool NOT NULL);
 CREATE TEMP TABLE IF NOT EXISTS recon_verdicts (
@@ -64,15 +64,15 @@ func (s *session) copyLines(ctx context.Context, lines []format.Line, rejected [
 		if err != nil {
 			return fmt.Errorf("copy lines: %w", err)
 		}
-		_, err = tx.CopyFrom(ctx, pgx.Identifier{"recon_rejected"}, []string{"number", "reason", "sha256"}, pgx.CopyFromSlice(len(rejected), func(i int) ([]any, error) {
-			return []any{rejected[i].Number, rejected[i].Reason, rejected[i].SHA256}, nil
+		_, err = tx.CopyFrom(ctx, pgx.Identifier{"recon_rejected"}, []string{"number", "reason", "reference", "sha256"}, pgx.CopyFromSlice(len(rejected), func(i int) ([]any, error) {
+			return []any{rejected[i].Number, rejected[i].Reason, rejected[i].Reference, rejected[i].SHA256}, nil
 		}))
 		return err
 	})
 }
 
 // Several partners may share a contract. A line belongs to the partner whose attempt or refund it names; one that nobody knows to the
-// partner whose store it is of, or to the first holder. Lines that cannot be read are the first holder's to explain.
+// partner whose store it is of, or to the first holder.
 const (
 	storeOwners = `
 CREATE TEMP TABLE IF NOT EXISTS recon_owners (store text PRIMARY KEY, partner_id text NOT NULL, mode text NOT NULL);
@@ -89,11 +89,11 @@ FROM (SELECT DISTINCT store FROM recon_lines) s JOIN (
 ) o USING (store)
 ORDER BY s.store, o.partner_id, o.mode`
 	keepOwn = `
-DELETE FROM recon_lines l
+DELETE FROM %s l
 WHERE NOT EXISTS (SELECT FROM pgw.payment_attempts a WHERE a.id = l.reference AND a.partner_id = $1 AND a.mode = $2)
   AND NOT EXISTS (SELECT FROM pgw.refunds r WHERE r.id = l.reference AND r.partner_id = $1 AND r.mode = $2)
   AND (EXISTS (SELECT FROM pgw.payment_attempts a WHERE a.id = l.reference) OR EXISTS (SELECT FROM pgw.refunds r WHERE r.id = l.reference)
-	OR NOT coalesce((SELECT o.partner_id = $1 AND o.mode = $2 FROM recon_owners o WHERE o.store = l.store), $3))`
+	OR NOT coalesce((SELECT o.partner_id = $1 AND o.mode = $2 FROM recon_owners o WHERE o.store = %s), $3))`
 )
 
 // leaveToOthers takes out the lines of other partners that share the contract, and counts them.
@@ -105,15 +105,12 @@ func (s *session) leaveToOthers(ctx context.Context, first bool) (lines, rejecte
 		if _, err := tx.Exec(ctx, findOwners, s.scope.Provider, s.scope.ContractID); err != nil {
 			return fmt.Errorf("shared contract: %w", err)
 		}
-		done, err := tx.Exec(ctx, keepOwn, s.scope.PartnerID, s.scope.Mode, first)
+		done, err := tx.Exec(ctx, fmt.Sprintf(keepOwn, "recon_lines", "l.store"), s.scope.PartnerID, s.scope.Mode, first)
 		if err != nil {
 			return fmt.Errorf("shared contract: %w", err)
 		}
 		lines = done.RowsAffected()
-		if first {
-			return nil
-		}
-		done, err = tx.Exec(ctx, "DELETE FROM recon_rejected")
+		done, err = tx.Exec(ctx, fmt.Sprintf(keepOwn, "recon_rejected", "NULL"), s.scope.PartnerID, s.scope.Mode, first)
 		rejected = done.RowsAffected()
 		return err
 	})

@@ -43,7 +43,14 @@ func (s *session) verdictRow(v match.Verdict) []any {
 		}
 		copy(row[7:], []any{it.ID, it.IntentID, it.Entry == format.Refund, it.Status, it.Amount, it.Currency, at, it.InWindow, nullable(it.Carried)})
 	}
-	if l := v.Line; l != nil {
+	switch l := v.Line; {
+	case l == nil:
+	case l.Unreadable != "":
+		copy(row[16:], []any{l.Number, dateOf(l.Day)})
+		if format.IsID(l.Reference) {
+			row[22] = l.Reference
+		}
+	default:
 		copy(row[16:], []any{
 			l.Number, dateOf(l.Day), nullable(l.Carried), l.Entry == format.Refund, l.Outcome == format.Completed, l.ProviderID, l.Reference, l.StoreID,
 			l.AcceptedAt, l.Amount, string(l.Currency),
@@ -71,9 +78,9 @@ func (s *session) occurred(v match.Verdict) time.Time {
 	case v.Item != nil && !v.Item.AcceptedAt.IsZero():
 		return v.Item.AcceptedAt
 	case v.Line != nil:
-		return v.Line.AcceptedAt
+		return v.Line.AcceptedAt // an unreadable line's is the beginning of its day
 	}
-	return s.window.from
+	return s.dayFrom
 }
 
 // stake is the money in question, minor unit.
@@ -81,7 +88,7 @@ func stake(v match.Verdict) int64 {
 	switch {
 	case v.Item != nil && v.Line != nil && v.Kind == recon.AmountDiffers:
 		return abs(v.Item.Amount - v.Line.Amount)
-	case v.Line != nil:
+	case v.Line != nil && v.Line.Unreadable == "":
 		return abs(v.Line.Amount)
 	case v.Item != nil:
 		return abs(v.Item.Amount)
@@ -90,42 +97,3 @@ func stake(v match.Verdict) int64 {
 }
 
 func abs(n int64) int64 { return max(n, -n) }
-
-// judgeRejected makes an exception of every line that could not be read. The same bad line on the same day is the same item, wherever
-// in the file it stands.
-func (s *session) judgeRejected(ctx context.Context, tx pgx.Tx) error {
-	const cursor = `DECLARE bad NO SCROLL CURSOR FOR
-		SELECT number, reason, sha256, row_number() OVER (PARTITION BY sha256 ORDER BY number) FROM recon_rejected ORDER BY number`
-	if _, err := tx.Exec(ctx, cursor); err != nil {
-		return fmt.Errorf("unparsable lines: %w", err)
-	}
-	for {
-		rows, err := tx.Query(ctx, "FETCH 5000 FROM bad")
-		if err != nil {
-			return fmt.Errorf("unparsable lines: %w", err)
-		}
-		bad, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]any, error) {
-			var number int
-			var reason, sum string
-			var nth int64
-			if err := row.Scan(&number, &reason, &sum, &nth); err != nil {
-				return nil, err
-			}
-			item := fmt.Sprintf("line:%s:%s:%d", s.date, sum[:32], nth)
-			out := make([]any, len(verdictColumns))
-			out[0] = string(match.Exception)
-			copy(out[1:], []any{string(recon.Unparsable), item, s.scope.ExceptionID(s.window.from, item), reason, int64(0), s.window.from})
-			out[16], out[17] = number, s.day
-			return out, nil
-		})
-		if err != nil {
-			return fmt.Errorf("unparsable lines: %w", err)
-		}
-		if len(bad) == 0 {
-			return nil
-		}
-		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"recon_verdicts"}, verdictColumns, pgx.CopyFromRows(bad)); err != nil {
-			return fmt.Errorf("unparsable lines: %w", err)
-		}
-	}
-}
