@@ -190,6 +190,9 @@ func TestNoRoomWithoutAName(t *testing.T) {
 
 // The jobs that may see every tenant, in one list. Adding a name here is a decision about tenancy.
 var crossTenant = map[string]string{
+	"pgw.sequencer":          "events of every partner get their places in one order of commits",
+	"pgw.partitions":         "makes and drops days of tables, and moves rows of any tenant that came before them",
+	"pgw.notifications":      "a provider's notification is of no tenant: it is kept and not believed",
 	"recon.holders":          "the matcher finds out whose a provider's contract is, and whose a line of a shared one",
 	"recon.audit":            "an operator proves every chain of the audit log",
 	"recon.report":           "an operator writes the report of any run",

@@ -29,7 +29,7 @@ func NewSequencer(db *pgxpool.Pool, now clock.Clock) *Sequencer {
 	return &Sequencer{db: db, gauges: newGauges(now)}
 }
 
-var everyFeed = postgres.CrossTenant("event_sequencer")
+var everyFeed = postgres.CrossTenant("pgw.sequencer")
 
 // begin looks where the outbox's end is. The order of the two questions matters: see tail.
 func (s *Sequencer) begin(ctx context.Context) (t *tail, err error) {

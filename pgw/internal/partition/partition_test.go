@@ -190,7 +190,7 @@ func TestOnlyWhatIsRegisteredAndMayGoIsDropped(t *testing.T) {
 		"SELECT pgw.partition_make('merchants', current_date)", "SELECT pgw.partition_make('no_such', current_date)",
 		"DROP TABLE pgw.ledger_lines_default", "SELECT * FROM pgw.partitioned_tables",
 	} {
-		err := postgres.InTx(t.Context(), db, postgres.CrossTenant("partitions"), "test", func(ctx context.Context, tx pgx.Tx) error {
+		err := postgres.InTx(t.Context(), db, postgres.CrossTenant("pgw.partitions"), "test", func(ctx context.Context, tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, sql)
 			return err
 		})

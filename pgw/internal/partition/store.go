@@ -45,7 +45,7 @@ func New(db *pgxpool.Pool, now clock.Clock, cfg Config) *Keeper {
 	return &Keeper{db: db, now: now, ahead: cfg.Ahead, strays: strays}
 }
 
-var allTenants = postgres.CrossTenant("partitions")
+var allTenants = postgres.CrossTenant("pgw.partitions")
 
 // rounds bounds one run: each round finds one more day in a DEFAULT partition.
 const rounds = 10

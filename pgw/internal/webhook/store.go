@@ -35,7 +35,7 @@ func New(db *pgxpool.Pool, providers *provider.Registry, ask Ask, now clock.Cloc
 	return &Service{db: db, providers: providers, ask: ask, now: now, hosts: cfg.FileHosts}
 }
 
-var notifications = postgres.CrossTenant("provider_notifications")
+var notifications = postgres.CrossTenant("pgw.notifications")
 
 // Receive keeps a notification and does what it is good for. problem.NotFound for an unknown provider, Refused,
 // problem.Malformed.
