@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mpac-cloud/mpac/pgw/internal/event"
+	"github.com/mpac-cloud/mpac/pgw/internal/partition"
 	"github.com/mpac-cloud/mpac/pgw/internal/partner"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
@@ -16,8 +18,8 @@ func main() {
 	migration := pgwdb.Migration()
 	service.Service[Config]{
 		Name: "pgw-backend", Short: "The payment gateway",
-		Serve: serve, Migration: &migration, Routes: routes,
-		Commands: []*cobra.Command{partner.Commands(openPartners), sealKeyCommand()},
+		Serve: serve, Migration: &migration, AfterMigrate: partition.AfterMigrate, Routes: routes,
+		Commands: []*cobra.Command{partner.Commands(openPartners), event.Commands(newEpoch), sealKeyCommand()},
 	}.Main()
 }
 

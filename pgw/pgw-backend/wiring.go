@@ -228,6 +228,20 @@ func openPartners(ctx context.Context) (*partner.Store, func(), error) {
 	return partner.NewStore(db, sealer, cfg.Clock()), db.Close, nil
 }
 
+// newEpoch makes the cursors of every feed expire.
+func newEpoch(ctx context.Context, shards int16) (string, error) {
+	cfg, err := config.Load[postgres.Config]()
+	if err != nil {
+		return "", err
+	}
+	db, err := postgres.Open(ctx, cfg)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	return event.NewEpoch(ctx, db, shards)
+}
+
 func info() httpserver.Info {
 	return httpserver.Info{
 		Service: "pgw-backend", Title: "MPAC payment gateway", Version: service.Version, Description: description, Security: partner.Schemes(),
