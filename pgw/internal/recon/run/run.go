@@ -8,11 +8,18 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/mpac-cloud/mpac/pgw/internal/recon"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/source"
 	"github.com/mpac-cloud/mpac/platform/clock"
 )
+
+var tracer = otel.Tracer("github.com/mpac-cloud/mpac/pgw/internal/recon/run")
 
 // Options are what a run is asked to do.
 type Options struct {
@@ -171,6 +178,11 @@ type share struct{ first, shared bool }
 
 // contract runs one holder's day.
 func (m *Matcher) contract(ctx context.Context, o Options, f source.File, scope recon.Scope, sh share, each func(Outcome) error) (Outcome, error) {
+	ctx, span := tracer.Start(ctx, "recon.run", trace.WithAttributes(
+		attribute.String("provider", scope.Provider), attribute.String("contract_id", scope.ContractID), attribute.String("day", o.Date),
+		attribute.String("partner_id", scope.PartnerID), attribute.Bool("dry_run", o.DryRun),
+	))
+	defer span.End()
 	st, err := openStore(ctx, m.Pool, scope, m.Reconciled)
 	if err != nil {
 		return Outcome{}, err
@@ -186,7 +198,10 @@ func (m *Matcher) contract(ctx context.Context, o Options, f source.File, scope 
 	}
 	defer s.unlock(ctx)
 	out, err := m.work(ctx, s, o, f, sh)
+	span.SetAttributes(attribute.Int64("lines", out.Report.Lines.Total), attribute.Int64("matched", out.Report.Matched.Count),
+		attribute.Int64("open", out.Report.Open.After))
 	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
 		// A run that fails says so, also when its own context is over.
 		if !o.DryRun {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
