@@ -226,7 +226,7 @@ func (s *Service) deleteCode(ctx context.Context, a Attempt) news {
 func (s *Service) cancel(ctx context.Context, a Attempt) news {
 	c, ok := s.client(ctx, a)
 	if !ok {
-		return news{}
+		return news{kind: newsCancelUnknown}
 	}
 	err := c.Cancel(ctx, a.ref())
 	switch {
@@ -237,7 +237,7 @@ func (s *Service) cancel(ctx context.Context, a Attempt) news {
 		return news{kind: newsCancelRefused}
 	}
 	s.log.WarnContext(ctx, "cancel without an answer", "payment_attempt", a.ID, "provider", a.Provider, "error", err)
-	return news{}
+	return news{kind: newsCancelUnknown}
 }
 
 // capture sends the announced try. A refusal is final only for the first: a later one may be refused because an earlier one

@@ -37,6 +37,7 @@ const (
 	newsNotDeleted                     // the code may still be there
 	newsCancelAccepted                 // the cancel will be carried through
 	newsCancelRefused                  // it cannot be cancelled (any more)
+	newsCancelUnknown                  // the cancel got no answer
 	newsCaptureRefused                 // it cannot be captured
 	newsNotNow                         // the provider did not take the call
 )
@@ -116,7 +117,7 @@ func apply(in *Intent, a *Attempt, n news, now time.Time, cfg Config) (effects, 
 	case newsUnknown:
 		a.Asks++
 		return effects{}, applyUnknown(in, a, now)
-	case newsNotNow, newsNotDeleted, newsNone:
+	case newsNotNow, newsNotDeleted, newsCancelUnknown, newsNone:
 		// Nothing took place.
 	}
 	return effects{}, nil
