@@ -119,7 +119,7 @@ func assemble(cfg httpserver.Config, out outside) (*app, error) {
 	a.reader.AddWorkers(workers)
 	a.jobs, err = jobs.New(out.db, jobs.Options{
 		Schema: mpacdb.SmarttabJobSchema, Workers: workers, Logger: slog.Default(),
-		Periodic: []*river.PeriodicJob{partition.Periodic(), payment.Periodic()},
+		Periodic: []*river.PeriodicJob{partition.Periodic()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
@@ -164,6 +164,7 @@ func (a *app) run(ctx context.Context) error {
 	go a.startJobs(ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() { a.reader.Run(ctx) })
+	reading.Go(func() { a.reader.Payments.Run(ctx) })
 	defer reading.Wait()
 	return a.server.Run(ctx)
 }

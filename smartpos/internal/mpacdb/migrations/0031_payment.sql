@@ -66,7 +66,11 @@ CREATE INDEX payment_settlement ON smarttab.payment (settlement_id) WHERE provid
 -- What is not finished: few rows, however many payments there are.
 CREATE INDEX payment_unfinished ON smarttab.payment (store_id, id) WHERE status IN ('pending', 'processing');
 
--- Cash and cards that the gateway has yet to hear of.
+-- What the sweep looks for: QR payments that nobody may be working on, those past their end, and cash and cards that the
+-- gateway has yet to hear of.
+CREATE INDEX payment_adrift ON smarttab.payment (id)
+    WHERE method = 'qr' AND status IN ('pending', 'processing') AND (intent_id IS NULL OR cancel_requested_at IS NOT NULL);
+CREATE INDEX payment_overdue ON smarttab.payment (expires_at) WHERE method = 'qr' AND status IN ('pending', 'processing');
 CREATE INDEX payment_unreported ON smarttab.payment (id) WHERE method <> 'qr' AND reported_at IS NULL AND ended_at IS NOT NULL;
 
 -- The table of edges is in payment.go; a test holds the two together.

@@ -248,47 +248,79 @@ func (q *Queries) LockPayment(ctx context.Context, id uuid.UUID) (SmarttabPaymen
 	return i, err
 }
 
-const lostPayments = `-- name: LostPayments :many
-SELECT id, merchant_id, store_id, method
+const lostWalletPayments = `-- name: LostWalletPayments :many
+SELECT id, merchant_id, store_id
 FROM smarttab.payment
-WHERE id >= $1
-  AND ((status IN ('pending', 'processing') AND method = 'qr' AND created_at < $2
-        AND (intent_id IS NULL OR cancel_requested_at < $2 OR expires_at < $2))
-       OR (method <> 'qr' AND reported_at IS NULL AND ended_at < $2))
+WHERE id >= $1 AND method = 'qr' AND status IN ('pending', 'processing')
+  AND (intent_id IS NULL OR cancel_requested_at IS NOT NULL) AND updated_at < $2
 ORDER BY id
 LIMIT $3
 `
 
-type LostPaymentsParams struct {
+type LostWalletPaymentsParams struct {
 	Since   uuid.UUID
 	Before  time.Time
 	MaxRows int32
 }
 
-type LostPaymentsRow struct {
+type LostWalletPaymentsRow struct {
 	ID         uuid.UUID
 	MerchantID uuid.UUID
 	StoreID    uuid.UUID
-	Method     string
 }
 
-// Payments that wait for something which no job may be doing any more: QR payments without an intent, with a cancel that was
-// asked for, or long past their expiry; and cash and cards that the gateway has not heard of.
-func (q *Queries) LostPayments(ctx context.Context, arg LostPaymentsParams) ([]LostPaymentsRow, error) {
-	rows, err := q.db.Query(ctx, lostPayments, arg.Since, arg.Before, arg.MaxRows)
+// QR payments that no job may be working on any more: without an intent, or with a cancel that was asked for.
+func (q *Queries) LostWalletPayments(ctx context.Context, arg LostWalletPaymentsParams) ([]LostWalletPaymentsRow, error) {
+	rows, err := q.db.Query(ctx, lostWalletPayments, arg.Since, arg.Before, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []LostPaymentsRow{}
+	items := []LostWalletPaymentsRow{}
 	for rows.Next() {
-		var i LostPaymentsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.MerchantID,
-			&i.StoreID,
-			&i.Method,
-		); err != nil {
+		var i LostWalletPaymentsRow
+		if err := rows.Scan(&i.ID, &i.MerchantID, &i.StoreID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const overduePayments = `-- name: OverduePayments :many
+SELECT id, merchant_id, store_id
+FROM smarttab.payment
+WHERE method = 'qr' AND status IN ('pending', 'processing') AND id >= $1 AND expires_at < $2
+ORDER BY expires_at
+LIMIT $3
+`
+
+type OverduePaymentsParams struct {
+	Since   uuid.UUID
+	Before  *time.Time
+	MaxRows int32
+}
+
+type OverduePaymentsRow struct {
+	ID         uuid.UUID
+	MerchantID uuid.UUID
+	StoreID    uuid.UUID
+}
+
+// QR payments of which the gateway should have told the end.
+func (q *Queries) OverduePayments(ctx context.Context, arg OverduePaymentsParams) ([]OverduePaymentsRow, error) {
+	rows, err := q.db.Query(ctx, overduePayments, arg.Since, arg.Before, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OverduePaymentsRow{}
+	for rows.Next() {
+		var i OverduePaymentsRow
+		if err := rows.Scan(&i.ID, &i.MerchantID, &i.StoreID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -356,6 +388,47 @@ func (q *Queries) PaymentTenantsByIntent(ctx context.Context, intentIds []string
 			&i.MerchantID,
 			&i.StoreID,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unreportedPayments = `-- name: UnreportedPayments :many
+SELECT id, merchant_id, store_id
+FROM smarttab.payment
+WHERE id >= $1 AND method <> 'qr' AND reported_at IS NULL AND ended_at IS NOT NULL AND ended_at < $2
+ORDER BY id
+LIMIT $3
+`
+
+type UnreportedPaymentsParams struct {
+	Since   uuid.UUID
+	Before  *time.Time
+	MaxRows int32
+}
+
+type UnreportedPaymentsRow struct {
+	ID         uuid.UUID
+	MerchantID uuid.UUID
+	StoreID    uuid.UUID
+}
+
+// Cash and cards that the gateway has not heard of.
+func (q *Queries) UnreportedPayments(ctx context.Context, arg UnreportedPaymentsParams) ([]UnreportedPaymentsRow, error) {
+	rows, err := q.db.Query(ctx, unreportedPayments, arg.Since, arg.Before, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UnreportedPaymentsRow{}
+	for rows.Next() {
+		var i UnreportedPaymentsRow
+		if err := rows.Scan(&i.ID, &i.MerchantID, &i.StoreID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

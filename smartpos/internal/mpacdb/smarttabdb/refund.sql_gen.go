@@ -170,6 +170,53 @@ func (q *Queries) LostRefunds(ctx context.Context, arg LostRefundsParams) ([]Los
 	return items, nil
 }
 
+const overdueRefunds = `-- name: OverdueRefunds :many
+SELECT id, payment_id, merchant_id, store_id
+FROM smarttab.refund
+WHERE id >= $1 AND status = 'processing' AND reported_at IS NOT NULL AND updated_at < $2
+ORDER BY id
+LIMIT $3
+`
+
+type OverdueRefundsParams struct {
+	Since   uuid.UUID
+	Before  time.Time
+	MaxRows int32
+}
+
+type OverdueRefundsRow struct {
+	ID         uuid.UUID
+	PaymentID  uuid.UUID
+	MerchantID uuid.UUID
+	StoreID    uuid.UUID
+}
+
+// Wallets' refunds of which the gateway should have told the end.
+func (q *Queries) OverdueRefunds(ctx context.Context, arg OverdueRefundsParams) ([]OverdueRefundsRow, error) {
+	rows, err := q.db.Query(ctx, overdueRefunds, arg.Since, arg.Before, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OverdueRefundsRow{}
+	for rows.Next() {
+		var i OverdueRefundsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.PaymentID,
+			&i.MerchantID,
+			&i.StoreID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const refundTenants = `-- name: RefundTenants :many
 SELECT id, payment_id, merchant_id, store_id FROM smarttab.refund WHERE id = ANY($1::uuid[])
 `

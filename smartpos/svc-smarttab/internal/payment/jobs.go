@@ -13,16 +13,7 @@ func (s *Service) AddWorkers(workers *river.Workers) {
 	river.AddWorker(workers, &reportWorker{service: s})
 	river.AddWorker(workers, &openWorker{service: s})
 	river.AddWorker(workers, &refundWorker{service: s})
-	river.AddWorker(workers, &sweepWorker{service: s})
 }
-
-// Periodic is what the job queue starts by the clock.
-func Periodic() *river.PeriodicJob {
-	return river.NewPeriodicJob(river.PeriodicInterval(sweepEvery),
-		func() (river.JobArgs, *river.InsertOpts) { return SweepArgs{}, &river.InsertOpts{MaxAttempts: 1} }, nil)
-}
-
-const sweepEvery = 10 * time.Second
 
 // until turns work that is not done into one more try later, for as long as it takes: the outbox gives nothing up.
 func until(ctx context.Context, kind string, ref Ref, done bool, age time.Duration, err error) error {
@@ -72,16 +63,6 @@ type refundWorker struct {
 func (w *refundWorker) Work(ctx context.Context, job *river.Job[RefundArgs]) error {
 	done, age, err := w.service.sendRefund(ctx, job.Args)
 	return until(ctx, job.Kind, job.Args.Ref, done, age, err)
-}
-
-type sweepWorker struct {
-	river.WorkerDefaults[SweepArgs]
-	service *Service
-}
-
-// Work goes on with what has been left behind.
-func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
-	return w.service.Sweep(ctx)
 }
 
 // soon is when a job looks whether the request that left it has done the work itself. The queue lives by the database's time,

@@ -71,12 +71,6 @@ type RefundArgs struct {
 // Kind names the job in the queue.
 func (RefundArgs) Kind() string { return "payment_refund" }
 
-// SweepArgs looks for payments whose jobs died with their process.
-type SweepArgs struct{}
-
-// Kind names the job in the queue.
-func (SweepArgs) Kind() string { return "payment_sweep" }
-
 // patience is how long a job waits before it tries again: a tenth of the age of what it works on, between a second and
 // five minutes. So a short trouble costs seconds, and a long one no flood.
 func patience(age time.Duration) time.Duration {

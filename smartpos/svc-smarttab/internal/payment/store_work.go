@@ -5,12 +5,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
-	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/smarttabdb"
 )
 
 // The work of the jobs. Each says whether it is done; undone work is taken up again.
@@ -218,70 +215,4 @@ func (s *Service) readRefund(ctx context.Context, a RefundArgs) (Payment, Refund
 		return err
 	})
 	return p, r, err
-}
-
-// leftBehind is the scope in which the sweep sees all tenants: to find whose payments have been left behind.
-var leftBehind = postgres.CrossTenant("smarttab.payment.sweep")
-
-// lost are the payments and refunds whose jobs have died with their process.
-func (s *Service) lost(ctx context.Context) (payments []lostPayment, refunds []RefundArgs, err error) {
-	now := s.now()
-	before, since := now.Add(-lostAfter), id.UUIDFloor(now.Add(-lostFor))
-	err = postgres.InReadTx(ctx, s.DB, leftBehind, "smarttab.payment.sweep", func(ctx context.Context, tx pgx.Tx) error {
-		q := smarttabdb.New(tx)
-		rows, err := q.LostPayments(ctx, smarttabdb.LostPaymentsParams{Since: since, Before: before, MaxRows: sweepRows})
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			payments = append(payments, lostPayment{ref(row.MerchantID, row.StoreID, row.ID), Method(row.Method)})
-		}
-		more, err := q.LostRefunds(ctx, smarttabdb.LostRefundsParams{Since: since, Before: before, MaxRows: sweepRows})
-		if err != nil {
-			return err
-		}
-		for _, row := range more {
-			refunds = append(refunds, RefundArgs{Ref: ref(row.MerchantID, row.StoreID, row.PaymentID), RefundID: row.ID})
-		}
-		return nil
-	})
-	return payments, refunds, err
-}
-
-const (
-	lostAfter = 20 * time.Second
-	lostFor   = 8 * 24 * time.Hour // older ones have their own jobs still, and an alarm
-	sweepRows = 200
-)
-
-type lostPayment struct {
-	Ref
-	method Method
-}
-
-func ref(merchant, store, payment uuid.UUID) Ref {
-	return Ref{MerchantID: merchant, StoreID: store, PaymentID: payment}
-}
-
-// Sweep goes on with what has been left behind. It stops at the first that gets no answer: the others would get none either.
-func (s *Service) Sweep(ctx context.Context) error {
-	payments, refunds, err := s.lost(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range payments {
-		work := s.report
-		if p.method == QR {
-			work = s.chase
-		}
-		if _, _, err := work(ctx, p.Ref); away(err) {
-			return err
-		}
-	}
-	for _, r := range refunds {
-		if _, _, err := s.sendRefund(ctx, r); away(err) {
-			return err
-		}
-	}
-	return nil
 }

@@ -319,3 +319,37 @@ func TestTwoTerminalsPayOneBill(t *testing.T) {
 		t.Errorf("results: %v", count)
 	}
 }
+
+// The feed is silent (its reader is stuck, or an event was lost): what is overdue is asked for.
+func TestSweepAsksAfterWhatTheFeedHasNotTold(t *testing.T) {
+	t.Parallel()
+	till := tilltest.New(t)
+	terminal, b := till.Terminal(), till.Terminal().Bill(1080)
+	p := terminal.Pay(b, "qr", nil)
+	till.Gateway.Show(t, p.ID.String())
+	till.Gateway.Pay(t, p.ID.String())
+	sweep := func() {
+		t.Helper()
+		if err := till.Payments.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep()
+	if got := terminal.Payment(p.ID); got.Status != payment.Pending {
+		t.Fatalf("asked before it is overdue: %+v", got)
+	}
+	till.Clock.Advance(12 * time.Minute)
+	sweep()
+	if got := terminal.Payment(p.ID); got.Status != payment.Completed {
+		t.Fatalf("overdue: %+v", got)
+	}
+	tilltest.Post[payment.RefundView](terminal, "/api/v1/payments/"+p.ID.String()+"/refund", map[string]any{"reason": "cold"}, 201)
+	till.Clock.Advance(10 * time.Second)
+	sweep()
+	till.Gateway.EndRefunds(client.RefundSucceeded)
+	till.Clock.Advance(2 * time.Minute)
+	sweep()
+	if got := terminal.Payment(p.ID); got.Status != payment.Refunded {
+		t.Errorf("its refund: %+v", got)
+	}
+}

@@ -41,14 +41,27 @@ SELECT id, merchant_id, store_id FROM smarttab.payment WHERE id = ANY(@ids::uuid
 -- name: PaymentTenantsByIntent :many
 SELECT intent_id::text AS intent_id, id, merchant_id, store_id FROM smarttab.payment WHERE intent_id = ANY(@intent_ids::text[]);
 
--- name: LostPayments :many
--- Payments that wait for something which no job may be doing any more: QR payments without an intent, with a cancel that was
--- asked for, or long past their expiry; and cash and cards that the gateway has not heard of.
-SELECT id, merchant_id, store_id, method
+-- name: LostWalletPayments :many
+-- QR payments that no job may be working on any more: without an intent, or with a cancel that was asked for.
+SELECT id, merchant_id, store_id
 FROM smarttab.payment
-WHERE id >= @since
-  AND ((status IN ('pending', 'processing') AND method = 'qr' AND created_at < @before
-        AND (intent_id IS NULL OR cancel_requested_at < @before OR expires_at < @before))
-       OR (method <> 'qr' AND reported_at IS NULL AND ended_at < @before))
+WHERE id >= @since AND method = 'qr' AND status IN ('pending', 'processing')
+  AND (intent_id IS NULL OR cancel_requested_at IS NOT NULL) AND updated_at < @before
 ORDER BY id
+LIMIT @max_rows;
+
+-- name: UnreportedPayments :many
+-- Cash and cards that the gateway has not heard of.
+SELECT id, merchant_id, store_id
+FROM smarttab.payment
+WHERE id >= @since AND method <> 'qr' AND reported_at IS NULL AND ended_at IS NOT NULL AND ended_at < @before
+ORDER BY id
+LIMIT @max_rows;
+
+-- name: OverduePayments :many
+-- QR payments of which the gateway should have told the end.
+SELECT id, merchant_id, store_id
+FROM smarttab.payment
+WHERE method = 'qr' AND status IN ('pending', 'processing') AND id >= @since AND expires_at < @before
+ORDER BY expires_at
 LIMIT @max_rows;

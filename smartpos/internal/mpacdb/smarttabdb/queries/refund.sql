@@ -32,3 +32,11 @@ FROM smarttab.refund
 WHERE id >= @since AND reported_at IS NULL AND status <> 'failed' AND created_at < @before
 ORDER BY id
 LIMIT @max_rows;
+
+-- name: OverdueRefunds :many
+-- Wallets' refunds of which the gateway should have told the end.
+SELECT id, payment_id, merchant_id, store_id
+FROM smarttab.refund
+WHERE id >= @since AND status = 'processing' AND reported_at IS NOT NULL AND updated_at < @before
+ORDER BY id
+LIMIT @max_rows;
