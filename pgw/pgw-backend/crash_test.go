@@ -87,7 +87,7 @@ func (m *machine) start() {
 		resp, err := http.Get(m.url + "/ready")
 		if err == nil {
 			_ = resp.Body.Close()
-			if resp.StatusCode == 200 {
+			if resp.StatusCode == http.StatusOK {
 				return
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,7 +88,7 @@ func setup(t *testing.T, options ...option) *bundle {
 		t.Fatal(err)
 	}
 	pool := db.Pool(pgwdb.RoleBackend)
-	g, err := build(cfg, pool, nil, sealer, at.Now, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	g, err := build(cfg, pool, nil, sealer, at.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,25 +220,11 @@ func (b *bundle) send(r *http.Request) reply {
 	return reply{status: resp.StatusCode, header: resp.Header, body: body.Bytes()}
 }
 
-var serial = make(chan int)
-
-func init() {
-	go func() {
-		for n := 1; ; n++ {
-			serial <- n
-		}
-	}()
-}
+var serial atomic.Int64
 
 // fresh makes a key or reference that no other test has.
 func fresh(prefix string) string {
-	n := <-serial
-	return prefix + "-" + time.Now().UTC().Format("150405.000000") + "-" + string(rune('a'+n%26)) + strings.Repeat("x", n%7) + itoa(n)
-}
-
-func itoa(n int) string {
-	b, _ := json.Marshal(n)
-	return string(b)
+	return fmt.Sprintf("%s-%d-%d", prefix, os.Getpid(), serial.Add(1))
 }
 
 // create makes an intent of 1200 yen and returns it.
@@ -358,6 +345,6 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())
 }

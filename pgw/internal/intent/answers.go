@@ -57,8 +57,9 @@ func cancelAnswer(in Intent) (idempotency.Answer, error) {
 		return resourceAnswer(statusOK, in)
 	case Succeeded:
 		return problemAnswer(AlreadyPaid.New("The payment succeeded before it could be cancelled; refund it instead.").With("payment_intent", Render(in)))
+	default:
+		return resourceAnswer(statusAccepted, in)
 	}
-	return resourceAnswer(statusAccepted, in)
 }
 
 // KeyRequest is the idempotency request of a verified call.

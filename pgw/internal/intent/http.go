@@ -63,8 +63,8 @@ const (
 
 type handlers struct{ s *Service }
 
-// IntentPath is the path of one PaymentIntent. (huma reads exported embedded structs only.)
-type IntentPath struct {
+// Path is the path of one PaymentIntent. (huma reads exported embedded structs only.)
+type Path struct {
 	ID string `path:"id" pattern:"^pi_[0-9A-HJKMNP-TV-Z]{26}$" example:"pi_01JD3Q6Z8M4V0S9T2B7N5K1XWC" doc:"The PaymentIntent"`
 }
 
@@ -148,7 +148,7 @@ func (h handlers) list(ctx context.Context, in *listInput) (*listOutput, error) 
 }
 
 type getInput struct {
-	IntentPath
+	Path
 	PaymentToken string `query:"payment_token" maxLength:"128" doc:"A payment token, when the Authorization header has none"`
 }
 
@@ -160,7 +160,7 @@ func (h handlers) get(ctx context.Context, in *getInput) (*intentOutput, error) 
 }
 
 type confirmInput struct {
-	IntentPath
+	Path
 	httpapi.KeyHeader
 	Body confirmPaymentIntentBody
 }
@@ -197,7 +197,7 @@ func (h handlers) confirm(ctx context.Context, in *confirmInput) (*httpapi.Kept,
 }
 
 type captureInput struct {
-	IntentPath
+	Path
 	httpapi.KeyHeader
 	Body *struct {
 		Amount int64 `json:"amount,omitempty" minimum:"1" maximum:"999999999999" doc:"Minor unit; left out: all that is held"`
@@ -213,7 +213,7 @@ func (h handlers) capture(ctx context.Context, in *captureInput) (*httpapi.Kept,
 }
 
 type cancelInput struct {
-	IntentPath
+	Path
 	httpapi.KeyHeader
 	Body *cancelPaymentIntentBody
 }
@@ -231,13 +231,13 @@ func (h handlers) cancel(ctx context.Context, in *cancelInput) (*httpapi.Kept, e
 	return httpapi.Answer(h.s.Cancel(ctx, partner.From(ctx), in.ID, reason))
 }
 
-func (h handlers) sync(ctx context.Context, in *IntentPath) (*intentOutput, error) {
+func (h handlers) sync(ctx context.Context, in *Path) (*intentOutput, error) {
 	out, err := h.s.SyncIntent(ctx, partner.From(ctx).Identity, in.ID)
 	return &intentOutput{Body: Render(out)}, httpapi.Checked(err)
 }
 
 type mintInput struct {
-	IntentPath
+	Path
 	httpapi.KeyHeader
 }
 

@@ -56,5 +56,5 @@ func (s *Service) AskSoon(ctx context.Context, queue *jobs.Client, providerName,
 
 // notBefore puts a job off, by the queue's clock: that is the machine's, also where the process's is moved.
 func notBefore(after time.Duration) *river.InsertOpts {
-	return &river.InsertOpts{ScheduledAt: time.Now().Add(after)}
+	return &river.InsertOpts{ScheduledAt: time.Now().Add(after)} //nolint:forbidigo // as it says
 }

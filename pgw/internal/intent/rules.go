@@ -320,6 +320,8 @@ func tick(in *Intent, a *Attempt, now time.Time, cfg Config) {
 		if in.cancelRequested() {
 			a.become(Ending, now)
 		}
+	default:
+		// The others wait for the provider alone.
 	}
 	chased := a.Status == Ending || a.Status == Charging || a.Status == Creating || a.Status == Capturing
 	if chased && a.OperatorAt.IsZero() && !now.Before(a.StatusSince.Add(cfg.OperatorAfter)) {
@@ -373,6 +375,7 @@ func next(in *Intent, a *Attempt, last newsKind, now time.Time, cfg Config) step
 		}
 	case Ending:
 		return nextOfEnding(a, last, now, cfg)
+	default:
 	}
 	if last == newsNone {
 		return step{do: doAsk}

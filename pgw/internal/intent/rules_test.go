@@ -132,6 +132,7 @@ func (w *world) call(do action) news {
 		}
 	case doCapture:
 		w.a.CaptureTries++
+	default:
 	}
 	if w.lost("request lost") {
 		return failedCall(do)
@@ -149,8 +150,9 @@ func failedCall(do action) news {
 		return news{kind: newsNotDeleted}
 	case doCancel:
 		return news{kind: newsCancelUnknown}
+	default:
+		return news{}
 	}
-	return news{}
 }
 
 func (w *world) serve(do action) news {
@@ -166,8 +168,9 @@ func (w *world) serve(do action) news {
 		return w.cancel()
 	case doCapture:
 		return w.captureNow()
+	default:
+		return w.ask()
 	}
-	return w.ask()
 }
 
 func (w *world) create() news {
@@ -193,6 +196,7 @@ func (w *world) cancel() news {
 			w.remembered = true
 			return news{kind: newsCancelAccepted}
 		}
+	default:
 	}
 	return news{kind: newsCancelRefused}
 }
@@ -228,8 +232,9 @@ func (w *world) ask() news {
 		return news{kind: newsNotFound, payment: p}
 	case provider.Refunded:
 		return news{kind: newsFailed, failure: codeReversed, payment: p}
+	default:
+		return news{kind: newsFailed, failure: provider.CodeDeclined, payment: p}
 	}
-	return news{kind: newsFailed, failure: provider.CodeDeclined, payment: p}
 }
 
 // pay is the customer's thumb.

@@ -2,7 +2,11 @@
 // that it stores.
 package pan
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
 
 // issuer is a range of leading digits that a card scheme issues under, and the lengths of its numbers.
 type issuer struct {
@@ -43,59 +47,29 @@ const (
 	longest  = 19
 )
 
+// run is groups of digits, ASCII or full-width, with one space or hyphen between two.
+var run = regexp.MustCompile(`[0-9０-９]+(?:[ \-\x{3000}][0-9０-９]+)*`)
+
 // Find reports whether text holds a card number: 13 to 19 digits standing alone (single spaces or hyphens between them do not
 // hide it; ASCII or full-width), Luhn-valid, with an issuer's prefix.
 func Find(text string) bool {
-	for run := range runs(text) {
-		if holds(run) {
+	for _, at := range run.FindAllStringIndex(text, -1) {
+		groups := strings.FieldsFunc(text[at[0]:at[1]], func(r rune) bool { return r == ' ' || r == '-' || r == '\u3000' })
+		// A letter beside a group makes it part of a word, such as an id.
+		if before, _ := utf8.DecodeLastRuneInString(text[:at[0]]); wordy(before) {
+			groups = groups[1:]
+		}
+		if after, _ := utf8.DecodeRuneInString(text[at[1]:]); wordy(after) && len(groups) > 0 {
+			groups = groups[:len(groups)-1]
+		}
+		for i := range groups {
+			groups[i] = strings.Map(ascii, groups[i])
+		}
+		if holds(groups) {
 			return true
 		}
 	}
 	return false
-}
-
-// runs yields each maximal run of digit groups. A group is digits; between two groups of a run stands one space or hyphen.
-// A letter or another digit-like character beside a group makes it part of something else: an id, not a number alone.
-func runs(text string) func(yield func([]string) bool) {
-	return func(yield func([]string) bool) {
-		var groups []string
-		var group strings.Builder
-		clean, last := true, ' '
-		flush := func() bool {
-			if group.Len() > 0 {
-				if clean {
-					groups = append(groups, group.String())
-				}
-				group.Reset()
-			}
-			ok := len(groups) == 0 || yield(groups)
-			groups, clean = nil, true
-			return ok
-		}
-		for _, r := range text {
-			switch d, isDigit := digit(r); {
-			case isDigit:
-				if group.Len() == 0 && wordy(last) {
-					clean = false
-				}
-				group.WriteByte(d)
-			case (r == ' ' || r == '-' || r == '\u3000') && group.Len() > 0 && clean:
-				groups = append(groups, group.String())
-				group.Reset()
-			case wordy(r) && group.Len() > 0:
-				clean = false
-				if !flush() {
-					return
-				}
-			default:
-				if !flush() {
-					return
-				}
-			}
-			last = r
-		}
-		flush()
-	}
 }
 
 // wordy characters join digits to a word, so that they do not stand alone.
@@ -103,15 +77,12 @@ func wordy(r rune) bool {
 	return r == '_' || (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z')
 }
 
-// digit reads ASCII and full-width digits.
-func digit(r rune) (byte, bool) {
-	switch {
-	case r >= '0' && r <= '9':
-		return byte(r), true
-	case r >= '０' && r <= '９':
-		return byte('0' + r - '０'), true
+// ascii turns full-width digits into plain ones.
+func ascii(r rune) rune {
+	if r >= '０' && r <= '９' {
+		return r - '０' + '0'
 	}
-	return 0, false
+	return r
 }
 
 // holds reports whether some neighbouring groups together are a card number.

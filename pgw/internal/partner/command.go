@@ -121,7 +121,7 @@ func checkMode(mode string) error {
 
 func show(w io.Writer, c Created, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(w).Encode(c)
+		return json.NewEncoder(w).Encode(c) //nolint:gosec // showing it this once is what the command is for
 	}
 	_, err := fmt.Fprintf(w, "partner     %s\nmode        %s\nAPI key     %s\nsecret key  %s\n\nThe secret key is not kept: note it now.\n",
 		c.PartnerID, c.Mode, c.APIKey, c.SecretKey)

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -119,10 +120,11 @@ func (k Key) Verify(c hmacsig.Credential, m hmacsig.Message, now time.Time) erro
 	if k.Form2Only && c.Form != hmacsig.Form2 {
 		return Form2Required.New("Sign with HMAC-SHA256-2.")
 	}
-	switch err := c.Verify(m, k.hmacKey, now); err {
-	case nil:
+	err := c.Verify(m, k.hmacKey, now)
+	switch {
+	case err == nil:
 		return nil
-	case hmacsig.ErrStale:
+	case errors.Is(err, hmacsig.ErrStale):
 		return TimestampOutOfRange.New("It may be 5 minutes from the server's clock, which stands at %d.", now.Unix())
 	default:
 		return SignatureMismatch.New("Check the key (64 hex characters of SHA-256 of the secret), the path as sent, and that the body was not changed after signing.")

@@ -29,6 +29,9 @@ const (
 	rememberAll = 10_000
 )
 
+// machineTime is the machine's own clock: a moved one must not stretch what is remembered.
+func machineTime() time.Time { return time.Now() } //nolint:forbidigo // as it says
+
 // Store keeps partners and keys.
 type Store struct {
 	db     *pgxpool.Pool
@@ -54,8 +57,7 @@ func (s *Store) Key(ctx context.Context, apiKey string) (Key, error) {
 	s.mu.Lock()
 	m, ok := s.keys[apiKey]
 	s.mu.Unlock()
-	// Memory is counted by the machine's own clock: a moved one must not stretch it.
-	if ok && time.Now().Before(m.until) {
+	if ok && machineTime().Before(m.until) {
 		return m.key, nil
 	}
 	k, err := s.readKey(ctx, apiKey)
@@ -67,7 +69,7 @@ func (s *Store) Key(ctx context.Context, apiKey string) (Key, error) {
 	if len(s.keys) >= rememberAll {
 		clear(s.keys)
 	}
-	s.keys[apiKey] = remembered{key: k, until: time.Now().Add(keyMemory)}
+	s.keys[apiKey] = remembered{key: k, until: machineTime().Add(keyMemory)}
 	return k, nil
 }
 

@@ -57,6 +57,9 @@ var (
 	refused, _ = meter.Int64Counter("pgw.ratelimit.refused", metric.WithDescription("Requests refused, by limit"))
 )
 
+// machineTime is the machine's own clock: limits are about real time, also where the process's clock is moved.
+func machineTime() time.Time { return time.Now() } //nolint:forbidigo // as it says
+
 // awayFor is how long Redis is left alone after it failed, so that its loss costs no request a timeout.
 const awayFor = time.Second
 
@@ -112,13 +115,13 @@ func (l *Limiter) take(ctx context.Context, limit Limit) Verdict {
 func (l *Limiter) isAway() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().Before(l.away)
+	return machineTime().Before(l.away)
 }
 
 func (l *Limiter) goneAway(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.away = time.Now().Add(awayFor)
+	l.away = machineTime().Add(awayFor)
 	l.log.Warn("rate limits: Redis is away, this task limits by itself", "error", err)
 }
 
@@ -137,7 +140,7 @@ func (l *Limiter) takeLocal(limit Limit) Verdict {
 		l.local[key] = bucket
 	}
 	l.mu.Unlock()
-	now := time.Now()
+	now := machineTime()
 	v := Verdict{Limit: limit, Allowed: bucket.AllowN(now, 1)}
 	tokens := bucket.TokensAt(now)
 	v.Remaining = max(int(tokens), 0)

@@ -2,7 +2,6 @@ package ratelimit_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -11,7 +10,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/redis/redistest"
 )
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 func limit(key string) ratelimit.Limit {
 	return ratelimit.Limit{Name: "merchant", Key: key, PerMinute: 3}

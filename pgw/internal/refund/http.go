@@ -24,7 +24,7 @@ func Register(api huma.API, s *Service) {
 		}
 	}
 	huma.Register(api, httpapi.Keyed(api, op("create-refund", http.MethodPost, "/v1/payment_intents/{id}/refunds", "Refund a payment, all or part", createText, 409),
-		map[int]any{201: RefundObject{}}), h.create)
+		map[int]any{201: Refund{}}), h.create)
 	huma.Register(api, op("list-refunds", http.MethodGet, "/v1/refunds", "List refunds", "Newest first."), h.list)
 	huma.Register(api, op("get-refund", http.MethodGet, "/v1/refunds/{id}", "Retrieve a refund", ""), h.get)
 }
@@ -64,7 +64,7 @@ type listInput struct {
 	Status          string `query:"status" enum:"pending,processing,succeeded,failed"`
 }
 
-type listOutput struct{ Body httpapi.Page[RefundObject] }
+type listOutput struct{ Body httpapi.Page[Refund] }
 
 func (h handlers) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	before, err := in.After(func(s string) error { _, err := id.ParseULID(Prefix, s); return err })
@@ -77,7 +77,7 @@ func (h handlers) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	if err != nil {
 		return nil, httpapi.Checked(err)
 	}
-	data, last := make([]RefundObject, 0, len(page)), ""
+	data, last := make([]Refund, 0, len(page)), ""
 	for _, r := range page {
 		data, last = append(data, Render(r)), r.ID
 	}
@@ -88,7 +88,7 @@ type getInput struct {
 	ID string `path:"id" pattern:"^re_[0-9A-HJKMNP-TV-Z]{26}$" doc:"The refund"`
 }
 
-type refundOutput struct{ Body RefundObject }
+type refundOutput struct{ Body Refund }
 
 func (h handlers) get(ctx context.Context, in *getInput) (*refundOutput, error) {
 	r, err := h.s.Get(ctx, partner.From(ctx).Identity, in.ID)

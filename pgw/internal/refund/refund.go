@@ -55,8 +55,8 @@ var (
 // ErrIllegalMove is in the error of a move that is no edge.
 var ErrIllegalMove = errors.New("not an edge of the refund's state machine")
 
-// Refund is money that goes back.
-type Refund struct {
+// entry is money that goes back, as the gateway keeps it.
+type entry struct {
 	ID, Kind, PartnerID, Mode, MerchantID, StoreID string
 	IntentID, AttemptID, Provider, ContractID      string
 	RefID                                          string // the partner's merchant_refund_ref_id
@@ -73,8 +73,8 @@ type Refund struct {
 	seen                                           int32
 }
 
-// RefundObject is a refund as the API and the events have it.
-type RefundObject struct {
+// Refund is one as the API and the events have it.
+type Refund struct {
 	ID                  string          `json:"id" example:"re_01JD3R1M2N4P6Q8S0T2V4W6X8Y" doc:"re_ and a ULID"`
 	Object              string          `json:"object" enum:"refund"`
 	PaymentIntentID     string          `json:"payment_intent_id"`
@@ -91,8 +91,8 @@ type RefundObject struct {
 }
 
 // Render is the refund as partners see it.
-func Render(r Refund) RefundObject {
-	out := RefundObject{
+func Render(r entry) Refund {
+	out := Refund{
 		ID: r.ID, Object: "refund", PaymentIntentID: r.IntentID, Amount: r.Amount.Minor, Currency: string(r.Amount.Currency), Status: r.Status,
 		MerchantRefundRefID: r.RefID, OccurredAt: intent.OptionalTime(r.OccurredAt), CreatedAt: intent.Time{Time: r.CreatedAt},
 		UpdatedAt: intent.Time{Time: r.UpdatedAt}, Version: r.Version,
@@ -107,11 +107,11 @@ func Render(r Refund) RefundObject {
 }
 
 // over tells whether nothing moves it any more.
-func (r *Refund) over() bool { return r.Status == Succeeded || r.Status == Failed }
+func (r *entry) over() bool { return r.Status == Succeeded || r.Status == Failed }
 
 // move goes along one edge, raises the intent's version and tells it there. pgw's own returns are told by the intent's
 // late_success alone.
-func (r *Refund) move(in *intent.Intent, to Status, now time.Time) error {
+func (r *entry) move(in *intent.Intent, to Status, now time.Time) error {
 	if !slices.Contains(Edges[r.Status], to) {
 		return fmt.Errorf("%w: %s: %s -> %s", ErrIllegalMove, r.ID, r.Status, to)
 	}
@@ -123,7 +123,7 @@ func (r *Refund) move(in *intent.Intent, to Status, now time.Time) error {
 	return nil
 }
 
-func (r *Refund) tell(in *intent.Intent, kind event.Type, now time.Time) {
+func (r *entry) tell(in *intent.Intent, kind event.Type, now time.Time) {
 	if r.Kind != kindRefund {
 		r.Version++
 		return
@@ -194,7 +194,7 @@ type news struct {
 }
 
 // apply is what news do to a refund and its intent, under the intent's lock. booked: money went back just now.
-func apply(in *intent.Intent, r *Refund, n news, now time.Time) (booked bool, err error) {
+func apply(in *intent.Intent, r *entry, n news, now time.Time) (booked bool, err error) {
 	if r.over() {
 		return false, nil
 	}
@@ -221,7 +221,7 @@ func apply(in *intent.Intent, r *Refund, n news, now time.Time) (booked bool, er
 }
 
 // pause until the provider is asked again: every few seconds within the window, then longer, at most ten minutes.
-func pause(r *Refund, n news, now time.Time, cfg intent.Config) time.Duration {
+func pause(r *entry, n news, now time.Time, cfg intent.Config) time.Duration {
 	if n.outcome == later {
 		return max(n.retryAfter, cfg.AskEvery)
 	}

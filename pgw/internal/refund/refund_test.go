@@ -18,7 +18,7 @@ func TestRefundsNeverExceedWhatWasTaken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 		in := intent.Intent{ID: "pi_1", Status: intent.Succeeded, Version: 3, CapturedAmount: rapid.Int64Range(1, 2000).Draw(t, "captured")}
-		var open []*Refund
+		var open []*entry
 		var back int64
 		for range rapid.IntRange(0, 40).Draw(t, "steps") {
 			if len(open) == 0 || rapid.Bool().Draw(t, "ask") {
@@ -29,7 +29,7 @@ func TestRefundsNeverExceedWhatWasTaken(t *testing.T) {
 					}
 					continue
 				}
-				r := &Refund{Kind: kindRefund, Status: Pending, Amount: money.Amount{Minor: amount, Currency: money.JPY}}
+				r := &entry{Kind: kindRefund, Status: Pending, Amount: money.Amount{Minor: amount, Currency: money.JPY}}
 				if err := r.move(&in, Processing, now); err != nil {
 					t.Fatal(err)
 				}
@@ -69,7 +69,7 @@ func TestReturnsGoOnUntilTheMoneyIsBack(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 	in := intent.Intent{ID: "pi_1", Status: intent.Cancelled, Version: 3}
-	r := Refund{Kind: kindReturn, Status: Processing, StatusSince: now, Amount: money.Amount{Minor: 1200, Currency: money.JPY}}
+	r := entry{Kind: kindReturn, Status: Processing, StatusSince: now, Amount: money.Amount{Minor: 1200, Currency: money.JPY}}
 	if booked, err := apply(&in, &r, news{outcome: refused, code: "not_refundable"}, now); booked || err != nil || r.over() || r.OperatorAt.IsZero() {
 		t.Fatalf("refused: %v %v %+v", booked, err, r)
 	}
@@ -88,7 +88,7 @@ func TestOnlyTheTablesEdgesAreMoves(t *testing.T) {
 	t.Parallel()
 	for from, tos := range Edges {
 		for to := range Edges {
-			r := Refund{Kind: kindReturn, Status: from}
+			r := entry{Kind: kindReturn, Status: from}
 			err := r.move(&intent.Intent{}, to, time.Now())
 			want := false
 			for _, allowed := range tos {

@@ -49,7 +49,7 @@ func (s *Service) Create(ctx context.Context, call partner.Call, intentID string
 	if err := n.check(s.clock()); err != nil {
 		return idempotency.Answer{}, err
 	}
-	var r Refund
+	var r entry
 	answer, err := intent.Keyed(ctx, s.db, s.keys, call, "pgw.refund.begin", func(ctx context.Context, tx pgx.Tx, keyID string) (idempotency.Answer, error) {
 		var err error
 		if r, err = s.begin(ctx, tx, intentID, keyID, n); err != nil || !r.over() {
@@ -73,52 +73,52 @@ func (s *Service) Create(ctx context.Context, call partner.Call, intentID string
 
 const statusCreated = 201
 
-func (s *Service) begin(ctx context.Context, tx pgx.Tx, intentID, keyID string, n newRefund) (Refund, error) {
+func (s *Service) begin(ctx context.Context, tx pgx.Tx, intentID, keyID string, n newRefund) (entry, error) {
 	in, err := intent.Lock(ctx, tx, intentID)
 	if err != nil {
-		return Refund{}, err
+		return entry{}, err
 	}
 	now := s.clock()
-	r := Refund{
+	r := entry{
 		ID: id.NewULID(Prefix, now), Kind: kindRefund, PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, StoreID: in.StoreID,
 		IntentID: in.ID, RefID: n.RefID, Status: Pending, StatusSince: now, Version: 1, Reason: n.Reason, OccurredAt: n.OccurredAt,
 		KeyID: keyID, CreatedAt: now, UpdatedAt: now, DueAt: now.Add(s.cfg.Lease), seen: 1,
 	}
 	if err := takeRef(ctx, tx, r); err != nil {
-		return Refund{}, err
+		return entry{}, err
 	}
 	amount, err := reserve(&in, n.Amount)
 	if err != nil {
-		return Refund{}, err
+		return entry{}, err
 	}
 	r.Amount = money.Amount{Minor: amount, Currency: in.Amount.Currency}
 	if in.ProcessingMode == intent.PGWProcessed {
 		a, err := intent.GetAttempt(ctx, tx, in.LatestAttemptID)
 		if err != nil {
-			return Refund{}, err
+			return entry{}, err
 		}
 		r.AttemptID, r.Provider, r.ContractID = a.ID, a.Provider, a.ContractID
 	}
 	if err := insert(ctx, tx, r); err != nil {
-		return Refund{}, err
+		return entry{}, err
 	}
 	r.tell(&in, event.RefundCreated, now)
 	if err := r.move(&in, Processing, now); err != nil {
-		return Refund{}, err
+		return entry{}, err
 	}
 	if err := save(ctx, tx, &r); err != nil {
-		return Refund{}, err
+		return entry{}, err
 	}
 	if r.Provider == "" {
 		if err := s.recordDone(ctx, tx, &in, &r, now); err != nil {
-			return Refund{}, err
+			return entry{}, err
 		}
 	}
 	return r, intent.Save(ctx, tx, &in)
 }
 
 // recordDone: the drawer or the terminal's application gave it back already.
-func (s *Service) recordDone(ctx context.Context, tx pgx.Tx, in *intent.Intent, r *Refund, now time.Time) error {
+func (s *Service) recordDone(ctx context.Context, tx pgx.Tx, in *intent.Intent, r *entry, now time.Time) error {
 	r.KeyID = ""
 	if _, err := apply(in, r, news{outcome: done}, now); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (s *Service) recordDone(ctx context.Context, tx pgx.Tx, in *intent.Intent, 
 	return ledger.Post(ctx, tx, ledger.CardRefunded(p))
 }
 
-func booking(in intent.Intent, r Refund, now time.Time) ledger.Payment {
+func booking(in intent.Intent, r entry, now time.Time) ledger.Payment {
 	p := intent.Booking(in, now)
 	p.RefundID, p.AttemptID, p.Amount, p.OccurredAt = r.ID, r.AttemptID, r.Amount, now
 	if !r.OccurredAt.IsZero() {
@@ -142,7 +142,7 @@ func booking(in intent.Intent, r Refund, now time.Time) ledger.Payment {
 	return p
 }
 
-func takeRef(ctx context.Context, tx pgx.Tx, r Refund) error {
+func takeRef(ctx context.Context, tx pgx.Tx, r entry) error {
 	holder, err := pgwdb.New(tx).TakeRefundRef(ctx, pgwdb.TakeRefundRefParams{
 		PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, MerchantRefundRefID: r.RefID, RefundID: r.ID,
 	})
@@ -193,7 +193,7 @@ func (s *Service) settle(ctx context.Context, scope postgres.Scope, refundID str
 	return answer, err
 }
 
-func book(ctx context.Context, tx pgx.Tx, in intent.Intent, r Refund, now time.Time) error {
+func book(ctx context.Context, tx pgx.Tx, in intent.Intent, r entry, now time.Time) error {
 	a, err := intent.GetAttempt(ctx, tx, r.AttemptID)
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func book(ctx context.Context, tx pgx.Tx, in intent.Intent, r Refund, now time.T
 }
 
 // finishKey answers the key that waits for this refund.
-func (s *Service) finishKey(ctx context.Context, tx pgx.Tx, r *Refund, callerWaits bool) (idempotency.Answer, error) {
+func (s *Service) finishKey(ctx context.Context, tx pgx.Tx, r *entry, callerWaits bool) (idempotency.Answer, error) {
 	answer, err := intent.Encoded(statusCreated, Render(*r))
 	if err != nil || r.KeyID == "" || (!callerWaits && !r.over()) {
 		return answer, err
@@ -218,7 +218,7 @@ func (s *Service) finishKey(ctx context.Context, tx pgx.Tx, r *Refund, callerWai
 }
 
 // send gives the refund to the provider; the same id again is the same refund.
-func (s *Service) send(ctx context.Context, r Refund) news {
+func (s *Service) send(ctx context.Context, r entry) news {
 	c, request, ok := s.client(ctx, r)
 	if !ok {
 		return news{}
@@ -238,7 +238,7 @@ func (s *Service) send(ctx context.Context, r Refund) news {
 	}
 }
 
-func (s *Service) ask(ctx context.Context, r Refund) news {
+func (s *Service) ask(ctx context.Context, r entry) news {
 	c, request, ok := s.client(ctx, r)
 	if !ok {
 		return news{}
@@ -256,7 +256,7 @@ func (s *Service) ask(ctx context.Context, r Refund) news {
 
 // returned asks whether the payment of a late success is still taken: the provider may have carried an earlier cancel through,
 // and then there is nothing left to refund.
-func (s *Service) returned(ctx context.Context, r Refund) (gone bool, known bool) {
+func (s *Service) returned(ctx context.Context, r entry) (gone bool, known bool) {
 	a, err := s.attempt(ctx, r)
 	if err != nil {
 		return false, false
@@ -272,7 +272,7 @@ func (s *Service) returned(ctx context.Context, r Refund) (gone bool, known bool
 	return p.State == provider.Failed || p.State == provider.Refunded, p.State != provider.Open
 }
 
-func (s *Service) attempt(ctx context.Context, r Refund) (intent.Attempt, error) {
+func (s *Service) attempt(ctx context.Context, r entry) (intent.Attempt, error) {
 	var a intent.Attempt
 	err := postgres.InReadTx(ctx, s.db, scopeOf(r), "pgw.refund.attempt", func(ctx context.Context, tx pgx.Tx) error {
 		var err error
@@ -282,11 +282,11 @@ func (s *Service) attempt(ctx context.Context, r Refund) (intent.Attempt, error)
 	return a, err
 }
 
-func scopeOf(r Refund) postgres.Scope {
+func scopeOf(r entry) postgres.Scope {
 	return postgres.NewScope("partner_id", r.PartnerID, "mode", r.Mode)
 }
 
-func (s *Service) client(ctx context.Context, r Refund) (provider.Client, provider.RefundRequest, bool) {
+func (s *Service) client(ctx context.Context, r entry) (provider.Client, provider.RefundRequest, bool) {
 	a, err := s.attempt(ctx, r)
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund cannot be sent", "refund", r.ID, "provider", r.Provider, "error", err)
@@ -356,7 +356,7 @@ func (s *Service) work(ctx context.Context, c claimed) error {
 	return err
 }
 
-func (s *Service) resend(ctx context.Context, r Refund) news {
+func (s *Service) resend(ctx context.Context, r entry) news {
 	if r.Kind == kindReturn {
 		if gone, known := s.returned(ctx, r); gone {
 			return news{outcome: done}
@@ -369,8 +369,8 @@ func (s *Service) resend(ctx context.Context, r Refund) news {
 
 // begun reads a refund and sees to it that it is processing: pgw's own returns are made pending with the change that needs
 // them.
-func (s *Service) begun(ctx context.Context, c claimed) (Refund, error) {
-	var r Refund
+func (s *Service) begun(ctx context.Context, c claimed) (entry, error) {
+	var r entry
 	err := postgres.InTx(ctx, s.db, c.scope(), "pgw.refund.begun", func(ctx context.Context, tx pgx.Tx) error {
 		var in intent.Intent
 		var err error
@@ -386,8 +386,8 @@ func (s *Service) begun(ctx context.Context, c claimed) (Refund, error) {
 }
 
 // Get reads a refund.
-func (s *Service) Get(ctx context.Context, who partner.Identity, refundID string) (Refund, error) {
-	var r Refund
+func (s *Service) Get(ctx context.Context, who partner.Identity, refundID string) (entry, error) {
+	var r entry
 	err := postgres.InReadTx(ctx, s.db, who.Scope(), "pgw.refund.get", func(ctx context.Context, tx pgx.Tx) error {
 		row, err := pgwdb.New(tx).Refund(ctx, refundID)
 		r, err = found(row, err, refundID)
@@ -407,7 +407,7 @@ type Filter struct {
 }
 
 // List reads a page, newest first, and whether there is more.
-func (s *Service) List(ctx context.Context, who partner.Identity, f Filter) (page []Refund, more bool, err error) {
+func (s *Service) List(ctx context.Context, who partner.Identity, f Filter) (page []entry, more bool, err error) {
 	if f.Before == "" {
 		f.Before = Prefix + "_~" // above every id
 	}
@@ -419,7 +419,7 @@ func (s *Service) List(ctx context.Context, who partner.Identity, f Filter) (pag
 		if err != nil {
 			return fmt.Errorf("list refunds: %w", err)
 		}
-		page, more = make([]Refund, 0, len(rows)), len(rows) > f.Limit
+		page, more = make([]entry, 0, len(rows)), len(rows) > f.Limit
 		for _, row := range rows[:min(len(rows), f.Limit)] {
 			r, err := found(row, nil, row.ID)
 			if err != nil {
@@ -433,30 +433,30 @@ func (s *Service) List(ctx context.Context, who partner.Identity, f Filter) (pag
 }
 
 // lockBoth locks the intent and then the refund: always in this order.
-func lockBoth(ctx context.Context, tx pgx.Tx, refundID string) (intent.Intent, Refund, error) {
+func lockBoth(ctx context.Context, tx pgx.Tx, refundID string) (intent.Intent, entry, error) {
 	q := pgwdb.New(tx)
 	row, err := q.Refund(ctx, refundID)
 	r, err := found(row, err, refundID)
 	if err != nil {
-		return intent.Intent{}, Refund{}, err
+		return intent.Intent{}, entry{}, err
 	}
 	in, err := intent.Lock(ctx, tx, r.IntentID)
 	if err != nil {
-		return intent.Intent{}, Refund{}, err
+		return intent.Intent{}, entry{}, err
 	}
 	row, err = q.LockRefund(ctx, refundID)
 	r, err = found(row, err, refundID)
 	return in, r, err
 }
 
-func found(row pgwdb.PgwRefund, err error, refundID string) (Refund, error) {
+func found(row pgwdb.PgwRefund, err error, refundID string) (entry, error) {
 	switch {
 	case postgres.IsNoRows(err):
-		return Refund{}, NotFound.New("There is no refund %s.", refundID)
+		return entry{}, NotFound.New("There is no refund %s.", refundID)
 	case err != nil:
-		return Refund{}, fmt.Errorf("read refund: %w", err)
+		return entry{}, fmt.Errorf("read refund: %w", err)
 	}
-	return Refund{
+	return entry{
 		ID: row.ID, Kind: row.Kind, PartnerID: row.PartnerID, Mode: row.Mode, MerchantID: row.MerchantID, StoreID: text(row.MerchantStoreID),
 		IntentID: row.PaymentIntentID, AttemptID: text(row.AttemptID), Provider: text(row.Provider), ContractID: text(row.ContractID),
 		RefID: text(row.MerchantRefundRefID), Amount: money.Amount{Minor: row.Amount, Currency: money.Currency(row.Currency)},
@@ -467,7 +467,7 @@ func found(row pgwdb.PgwRefund, err error, refundID string) (Refund, error) {
 	}, nil
 }
 
-func insert(ctx context.Context, tx pgx.Tx, r Refund) error {
+func insert(ctx context.Context, tx pgx.Tx, r entry) error {
 	err := pgwdb.New(tx).CreateRefund(ctx, pgwdb.CreateRefundParams{
 		ID: r.ID, Kind: r.Kind, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, MerchantStoreID: optional(r.StoreID),
 		PaymentIntentID: r.IntentID, AttemptID: optional(r.AttemptID), Provider: optional(r.Provider), ContractID: optional(r.ContractID),
@@ -483,7 +483,7 @@ func insert(ctx context.Context, tx pgx.Tx, r Refund) error {
 // errStale: somebody else changed the row, which can't be under the intent's lock.
 var errStale = errors.New("refund was changed meanwhile")
 
-func save(ctx context.Context, tx pgx.Tx, r *Refund) error {
+func save(ctx context.Context, tx pgx.Tx, r *entry) error {
 	n, err := pgwdb.New(tx).SaveRefund(ctx, pgwdb.SaveRefundParams{
 		ID: r.ID, SeenVersion: r.seen, Status: string(r.Status), StatusSince: r.StatusSince, Version: r.Version, FailureCode: optional(r.FailureCode),
 		FailureMessage: optional(r.FailureMessage), ProviderRefundID: optional(r.ProviderRefundID), ProviderAcceptedAt: instant(r.ProviderAcceptedAt),

@@ -4,7 +4,7 @@ package paypaytest
 
 import (
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // PayPay's protocol
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -75,14 +75,14 @@ type Server struct {
 }
 
 // New starts a server that ends with the test.
-func New(t testing.TB, now func() time.Time) *Server {
-	t.Helper()
+func New(tb testing.TB, now func() time.Time) *Server {
+	tb.Helper()
 	s := &Server{
 		Now: now, GoneAfterDelete: true, payments: map[string]*Payment{}, refunds: map[string]refund{}, faults: map[string][]Fault{},
 		calls: map[string]int{}, held: map[string]chan struct{}{},
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -210,6 +210,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		answer(w, 429, "RATE_LIMIT", nil)
 		return
+	default:
 	}
 	status, code, data := handle()
 	held := s.held[operation]
@@ -439,7 +440,7 @@ func signed(r *http.Request, body []byte) bool {
 	contentType, hash := "empty", "empty"
 	if len(body) > 0 {
 		contentType = r.Header.Get("Content-Type")
-		sum := md5.Sum(slices.Concat([]byte(contentType), body)) //nolint:gosec // PayPay's protocol
+		sum := md5.Sum(slices.Concat([]byte(contentType), body))
 		hash = base64.StdEncoding.EncodeToString(sum[:])
 	}
 	mac := hmac.New(sha256.New, []byte(APISecret))
