@@ -3,11 +3,12 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -162,7 +163,14 @@ func backoff(try int, err error) time.Duration {
 		return min(e.RetryAfter, longWait)
 	}
 	wait := firstWait << (try - 1)
-	return wait/2 + rand.N(wait) //nolint:gosec // spreads load, keeps no secret
+	return wait/2 + jitter(wait)
+}
+
+// jitter is a random part of d, so that callers who failed together do not come back together.
+func jitter(d time.Duration) time.Duration {
+	var raw [8]byte
+	_, _ = rand.Read(raw[:])                                          // does not fail
+	return time.Duration(binary.BigEndian.Uint64(raw[:]) % uint64(d)) //nolint:gosec // less than d
 }
 
 // retryAfter reads seconds; the gateway sends no dates.

@@ -20,9 +20,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,15 +111,12 @@ func path(parts ...string) string {
 	return b.String()
 }
 
-// queryOf leaves empty values out.
-func queryOf(pairs ...string) url.Values {
-	if len(pairs)%2 != 0 {
-		panic(fmt.Sprintf("client: %d query arguments", len(pairs)))
-	}
+// queryOf makes a query of names and values in turn; empty values are left out.
+func queryOf(namesAndValues ...string) url.Values {
 	q := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			q.Set(pairs[i], pairs[i+1])
+	for pair := range slices.Chunk(namesAndValues, 2) {
+		if pair[1] != "" {
+			q.Set(pair[0], pair[1])
 		}
 	}
 	return q

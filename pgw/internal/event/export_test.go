@@ -10,8 +10,8 @@ func (s *Sequencer) NumberAlone(ctx context.Context) error {
 			err = s.census(ctx, t)
 		}
 	}
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }

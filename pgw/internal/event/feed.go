@@ -64,7 +64,7 @@ func (f *Feed) Read(ctx context.Context, q Query) (Page, error) {
 	defer cancel()
 	woken, done := f.hub.subscribe(key(q.PartnerID, q.Mode, q.Shard))
 	defer done()
-	deadline := time.Now().Add(q.Wait)
+	deadline := time.Now().Add(q.Wait) //nolint:forbidigo // how long a caller waits, no decision
 	for {
 		page, err := f.read(ctx, q)
 		left := time.Until(deadline)

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math/rand/v2" //nolint:depguard // the same run again
 	"os"
 	"slices"
 	"strings"
@@ -253,11 +253,11 @@ func TestShardsFollowTheMerchant(t *testing.T) {
 			b.append(t, e)
 		}
 	}
-	merchants := map[string]int16{}
 	total := 0
 	deadline := time.Now().Add(20 * time.Second)
 	for total < 40 && time.Now().Before(deadline) {
-		total, merchants = 0, map[string]int16{}
+		total = 0
+		merchants := map[string]int16{}
 		for shard := range int16(shards) {
 			page, err := b.feed.Read(t.Context(), event.Query{PartnerID: partnerID, Mode: "test", Shard: shard, Limit: 100, Wait: 50 * time.Millisecond})
 			if err != nil {
@@ -303,7 +303,7 @@ func TestManyWriters(t *testing.T) {
 	var wg sync.WaitGroup
 	end := time.Now().Add(open)
 	for n := range writers {
-		wg.Go(func() { w.write(t, rand.New(rand.NewPCG(uint64(n), 7)), end) }) //nolint:gosec // repeatable
+		wg.Go(func() { w.write(t, rand.New(rand.NewPCG(uint64(n), 7)), end) })
 	}
 	wg.Wait()
 	if err := held.Commit(t.Context()); err != nil {

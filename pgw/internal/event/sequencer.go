@@ -58,7 +58,7 @@ func (s *Sequencer) lead(ctx context.Context, held *lease) error {
 	if err != nil {
 		return err
 	}
-	worked, counted := time.Now(), time.Time{}
+	worked, counted := time.Now(), time.Time{} //nolint:forbidigo // its pace, no decision
 	waiting := false
 	for ctx.Err() == nil {
 		n, err := s.number(ctx, t)
@@ -66,13 +66,13 @@ func (s *Sequencer) lead(ctx context.Context, held *lease) error {
 			return err
 		}
 		if n > 0 {
-			worked = time.Now()
+			worked = time.Now() //nolint:forbidigo // see above
 		}
 		if t.wondering() && time.Since(counted) > censusEvery {
 			if err := s.census(ctx, t); err != nil {
 				return err
 			}
-			counted = time.Now()
+			counted = time.Now() //nolint:forbidigo // see above
 		}
 		if n >= batchSize {
 			continue

@@ -128,7 +128,7 @@ func TestSequencerProcessDies(t *testing.T) {
 // sequencerProcess runs this test binary as nothing but a sequencer.
 func sequencerProcess(t *testing.T, url, failpoints string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // this binary
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "MPAC_TEST_SEQUENCER="+url, "MPAC_LOCAL=1", "MPAC_FAILPOINT_DIR="+failpoints)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output

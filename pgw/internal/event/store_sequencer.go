@@ -112,7 +112,7 @@ func takeLease(ctx context.Context, db *pgxpool.Pool) (*lease, error) {
 		hangUp(ctx, conn)
 		return nil, err
 	}
-	return &lease{conn: conn, beat: time.Now()}, nil
+	return &lease{conn: conn, beat: time.Now()}, nil //nolint:forbidigo // a heartbeat, no decision
 }
 
 // evict ends the connection of a holder that has been silent: its process hangs or its machine is gone. Its transactions end
@@ -137,7 +137,7 @@ func (l *lease) wait(ctx context.Context, d time.Duration) error {
 		if _, err := l.conn.Exec(ctx, "SELECT 1"); err != nil {
 			return fmt.Errorf("lease: %w", err)
 		}
-		l.beat = time.Now()
+		l.beat = time.Now() //nolint:forbidigo // a heartbeat, no decision
 	}
 	limit, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

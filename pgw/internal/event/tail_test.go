@@ -16,7 +16,6 @@ type outbox struct {
 	committed []int64            // rows there are
 	begun     int
 	taken     map[int64]bool
-	everTaken []int64
 }
 
 func (o *outbox) writers() []string { return slices.Sorted(maps.Keys(o.open)) }

@@ -93,27 +93,27 @@ type Transaction struct {
 	Lines   []Line
 }
 
-// Captured: the provider took the customer's money.
+// Captured says that the provider took the customer's money.
 func Captured(p Payment) Transaction {
 	return move(KindCaptured, p.charge(), p, ProviderReceivable, MerchantPayable)
 }
 
-// Refunded: the provider gave money back to the customer.
+// Refunded says that the provider gave money back to the customer.
 func Refunded(p Payment) Transaction {
 	return move(KindRefunded, p.RefundID, p, MerchantPayable, ProviderReceivable)
 }
 
-// Reversed: the provider took back a capture that was booked.
+// Reversed says that the provider took back a capture that was booked.
 func Reversed(p Payment) Transaction {
 	return move(KindReversed, p.charge(), p, MerchantPayable, ProviderReceivable)
 }
 
-// LateSuccess: the provider took money for an intent that was final already. Nobody is owed it but the customer.
+// LateSuccess says that the provider took money for an intent that was final already. Nobody is owed it but the customer.
 func LateSuccess(p Payment) Transaction {
 	return move(KindLateSuccess, p.charge(), p, ProviderReceivable, Suspense)
 }
 
-// LateReturned: money booked by LateSuccess went back to the customer.
+// LateReturned says that money booked by LateSuccess went back to the customer.
 func LateReturned(p Payment) Transaction {
 	return move(KindLateReturned, cmp.Or(p.RefundID, p.charge()), p, Suspense, ProviderReceivable)
 }
@@ -138,7 +138,7 @@ func CardRefunded(p Payment) Transaction {
 	return move(KindCardRefunded, p.RefundID, p, MemoCardOffset, MemoCard)
 }
 
-// FeeCharged: the provider keeps its fee and the tax on it (same currency as p.Amount, which is the fee).
+// FeeCharged says that the provider keeps its fee and the tax on it (same currency as p.Amount, which is the fee).
 func FeeCharged(reference string, p Payment, tax money.Amount) Transaction {
 	lines := []Line{{Fee, p.Amount}, {ProviderReceivable, negative(p.Amount)}}
 	if tax.Minor != 0 {
@@ -147,12 +147,12 @@ func FeeCharged(reference string, p Payment, tax money.Amount) Transaction {
 	return Transaction{Kind: KindFee, Reference: reference, Payment: p, Lines: lines}
 }
 
-// PaidOut: the provider says that it paid p.Amount out.
+// PaidOut is the provider's word that it paid p.Amount out.
 func PaidOut(reference string, p Payment) Transaction {
 	return move(KindPayout, reference, p, PayoutClearing, ProviderReceivable)
 }
 
-// WrittenOff: p.Amount of what the provider owes will not come.
+// WrittenOff says that p.Amount of what the provider owes will not come.
 func WrittenOff(reference string, p Payment) Transaction {
 	return move(KindWriteOff, reference, p, WriteOff, ProviderReceivable)
 }

@@ -187,8 +187,10 @@ func TestDatabaseGuards(t *testing.T) {
 		{"a line too few", backend, reference + fmt.Sprintf(line, "'lt_X'", 1, 5), "has 1 lines"},
 		{"lines without a reference", backend, fmt.Sprintf(line, "'lt_X'", 1, 5) + fmt.Sprintf(line, "'lt_X'", 2, -5), "has 2 lines"},
 		{"a reference without lines", backend, reference, "has no lines"},
-		{"added to a booked transaction", backend,
-			fmt.Sprintf(line, "(SELECT transaction_id FROM pgw.ledger_references LIMIT 1)", 3, 5) + fmt.Sprintf(line, "(SELECT transaction_id FROM pgw.ledger_references LIMIT 1)", 4, -5), "has 4 lines"},
+		{
+			"added to a booked transaction", backend,
+			fmt.Sprintf(line, "(SELECT transaction_id FROM pgw.ledger_references LIMIT 1)", 3, 5) + fmt.Sprintf(line, "(SELECT transaction_id FROM pgw.ledger_references LIMIT 1)", 4, -5), "has 4 lines",
+		},
 		{"update as the backend", backend, "UPDATE pgw.ledger_lines SET amount = 1", "permission denied"},
 		{"delete as the backend", backend, "DELETE FROM pgw.ledger_lines", "permission denied"},
 		{"delete as the matcher", matcher, "DELETE FROM pgw.ledger_references", "permission denied"},

@@ -46,14 +46,14 @@ type handlers struct {
 	deps Deps
 }
 
-// MerchantPath names a merchant.
-type MerchantPath struct {
+// Path names a merchant.
+type Path struct {
 	MerchantID string `path:"merchant_id" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Your id of the merchant"`
 }
 
 // StorePath names a store.
 type StorePath struct {
-	MerchantPath
+	Path
 	StoreID string `path:"store_id" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Your id of the store"`
 }
 
@@ -76,14 +76,14 @@ func newState(version int64, status Status, created, updated time.Time) State {
 }
 
 // MerchantSync is a merchant as its source of truth says.
-type MerchantSync struct {
+type MerchantSync struct { //nolint:revive // its name in the OpenAPI document
 	Version int64  `json:"version" minimum:"1" doc:"Yours, ascending with each change. A PUT below the stored one changes nothing and answers applied=false."`
 	Name    string `json:"name" minLength:"1" maxLength:"200"`
 	Status  Status `json:"status" enum:"active,inactive" doc:"inactive: no new payments; refunds go on"`
 }
 
 // MerchantResource is a merchant outwards.
-type MerchantResource struct {
+type MerchantResource struct { //nolint:revive // its name in the OpenAPI document
 	ID     string `json:"id"`
 	Object string `json:"object" enum:"merchant"`
 	Name   string `json:"name"`
@@ -102,15 +102,16 @@ type Applied struct {
 type output[T any] struct{ Body T }
 
 // MerchantSynced answers a PUT.
-type MerchantSynced struct {
+type MerchantSynced struct { //nolint:revive // its name in the OpenAPI document
 	MerchantResource
 	Applied
 }
 
 func (h handlers) putMerchant(ctx context.Context, in *struct {
-	MerchantPath
+	Path
 	Body MerchantSync
-}) (*output[MerchantSynced], error) {
+},
+) (*output[MerchantSynced], error) {
 	b := in.Body
 	kept, ok, err := h.s.PutMerchant(ctx, h.deps.Tenant(ctx), Merchant{ID: in.MerchantID, Version: b.Version, Name: b.Name, Status: b.Status})
 	if err != nil {
@@ -119,7 +120,7 @@ func (h handlers) putMerchant(ctx context.Context, in *struct {
 	return &output[MerchantSynced]{MerchantSynced{newMerchantResource(kept), Applied{ok}}}, nil
 }
 
-func (h handlers) getMerchant(ctx context.Context, in *MerchantPath) (*output[MerchantResource], error) {
+func (h handlers) getMerchant(ctx context.Context, in *Path) (*output[MerchantResource], error) {
 	m, err := h.s.Merchant(ctx, h.deps.Tenant(ctx), in.MerchantID)
 	if err != nil {
 		return nil, err
@@ -158,7 +159,8 @@ type StoreSynced struct {
 func (h handlers) putStore(ctx context.Context, in *struct {
 	StorePath
 	Body StoreSync
-}) (*output[StoreSynced], error) {
+},
+) (*output[StoreSynced], error) {
 	b := in.Body
 	kept, ok, err := h.s.PutStore(ctx, h.deps.Tenant(ctx), Store{
 		MerchantID: in.MerchantID, ID: in.StoreID, Version: b.Version, Name: b.Name, Status: b.Status, Timezone: b.Timezone,
@@ -221,10 +223,11 @@ type ProviderConfigSynced struct {
 }
 
 func (h handlers) putMerchantProvider(ctx context.Context, in *struct {
-	MerchantPath
+	Path
 	ProviderName
 	Body ProviderConfigSync
-}) (*output[ProviderConfigSynced], error) {
+},
+) (*output[ProviderConfigSynced], error) {
 	return h.putProvider(ctx, Place{in.MerchantID, "", in.Provider}, in.Body)
 }
 
@@ -232,7 +235,8 @@ func (h handlers) putStoreProvider(ctx context.Context, in *struct {
 	StorePath
 	ProviderName
 	Body ProviderConfigSync
-}) (*output[ProviderConfigSynced], error) {
+},
+) (*output[ProviderConfigSynced], error) {
 	return h.putProvider(ctx, Place{in.MerchantID, in.StoreID, in.Provider}, in.Body)
 }
 
@@ -259,16 +263,18 @@ func (h handlers) known(provider string) error {
 }
 
 func (h handlers) getMerchantProvider(ctx context.Context, in *struct {
-	MerchantPath
+	Path
 	ProviderName
-}) (*output[ProviderConfigResource], error) {
+},
+) (*output[ProviderConfigResource], error) {
 	return h.getProvider(ctx, Place{in.MerchantID, "", in.Provider})
 }
 
 func (h handlers) getStoreProvider(ctx context.Context, in *struct {
 	StorePath
 	ProviderName
-}) (*output[ProviderConfigResource], error) {
+},
+) (*output[ProviderConfigResource], error) {
 	return h.getProvider(ctx, Place{in.MerchantID, in.StoreID, in.Provider})
 }
 

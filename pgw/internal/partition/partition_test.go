@@ -138,8 +138,10 @@ func TestDroppedEventsExpireCursors(t *testing.T) {
 	write := func(at time.Time) {
 		version++
 		inTenant(t, db, func(ctx context.Context, tx pgx.Tx) error {
-			return event.Append(ctx, tx, event.Event{PartnerID: "cp_test", Mode: "test", MerchantID: "m", PaymentIntentID: "pi_x",
-				Version: version, Type: event.IntentProcessing, Object: struct{}{}, At: at})
+			return event.Append(ctx, tx, event.Event{
+				PartnerID: "cp_test", Mode: "test", MerchantID: "m", PaymentIntentID: "pi_x",
+				Version: version, Type: event.IntentProcessing, Object: struct{}{}, At: at,
+			})
 		})
 	}
 	write(start)

@@ -25,7 +25,7 @@ type Config struct {
 	FileHosts []string `env:"PROVIDER_FILE_HOSTS" envDefault:".paypay.ne.jp" doc:"where announced settlement files may be fetched from, comma separated: a host, a domain with a dot in front (https), or an origin such as http://127.0.0.1:8091"`
 }
 
-// Refused: the sender is not the provider.
+// Refused is told to a sender that is not the provider.
 var Refused = problem.Define("webhook_refused", 403, "The notification does not come from the provider")
 
 // kind of notification, as the table has it.

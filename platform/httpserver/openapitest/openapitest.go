@@ -46,36 +46,36 @@ type Document struct {
 }
 
 // Of reads /openapi.json from the handler and fails the test when it is no valid OpenAPI 3.1.
-func Of(t testing.TB, h http.Handler) *Contract {
-	t.Helper()
+func Of(tb testing.TB, h http.Handler) *Contract {
+	tb.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
 	if w.Code != http.StatusOK {
-		t.Fatalf("GET /openapi.json: %d", w.Code)
+		tb.Fatalf("GET /openapi.json: %d", w.Code)
 	}
-	return Parse(t, w.Body.Bytes())
+	return Parse(tb, w.Body.Bytes())
 }
 
 // Parse is Of for a document that is at hand.
-func Parse(t testing.TB, raw []byte) *Contract {
-	t.Helper()
+func Parse(tb testing.TB, raw []byte) *Contract {
+	tb.Helper()
 	c := &Contract{}
 	if err := json.Unmarshal(raw, &c.document); err != nil {
-		t.Fatalf("/openapi.json: %v", err)
+		tb.Fatalf("/openapi.json: %v", err)
 	}
 	if !strings.HasPrefix(c.document.OpenAPI, "3.1") {
-		t.Fatalf("/openapi.json is OpenAPI %q, want 3.1", c.document.OpenAPI)
+		tb.Fatalf("/openapi.json is OpenAPI %q, want 3.1", c.document.OpenAPI)
 	}
 	document, err := libopenapi.NewDocument(raw)
 	if err != nil {
-		t.Fatalf("/openapi.json: %v", err)
+		tb.Fatalf("/openapi.json: %v", err)
 	}
 	v, errs := validator.NewValidator(document, config.WithoutSecurityValidation(), config.WithFormatAssertions())
 	for _, err := range errs {
-		t.Fatalf("/openapi.json: %v", err)
+		tb.Fatalf("/openapi.json: %v", err)
 	}
 	if ok, errs := v.ValidateDocument(); !ok {
-		t.Fatalf("/openapi.json is no valid OpenAPI 3.1:\n%s", story(errs))
+		tb.Fatalf("/openapi.json is no valid OpenAPI 3.1:\n%s", story(errs))
 	}
 	c.validator = v
 	return c
@@ -85,11 +85,11 @@ func Parse(t testing.TB, raw []byte) *Contract {
 func (c *Contract) Document() Document { return c.document }
 
 // Handler checks every answer of h.
-func (c *Contract) Handler(t testing.TB, h http.Handler) http.Handler {
+func (c *Contract) Handler(tb testing.TB, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorded := &recorder{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(recorded, r)
-		c.Check(t, r, recorded.status, w.Header(), recorded.body.Bytes())
+		c.Check(tb, r, recorded.status, w.Header(), recorded.body.Bytes())
 	})
 }
 
@@ -100,11 +100,13 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
+// WriteHeader keeps the status.
 func (r *recorder) WriteHeader(status int) {
 	r.status = status
 	r.ResponseWriter.WriteHeader(status)
 }
 
+// Write keeps what is written.
 func (r *recorder) Write(p []byte) (int, error) {
 	r.body.Write(p)
 	return r.ResponseWriter.Write(p)
@@ -114,7 +116,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // Transport checks every answer that comes through it; base nil is http.DefaultTransport.
-func (c *Contract) Transport(t testing.TB, base http.RoundTripper) http.RoundTripper {
+func (c *Contract) Transport(tb testing.TB, base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
 	}
@@ -127,7 +129,7 @@ func (c *Contract) Transport(t testing.TB, base http.RoundTripper) http.RoundTri
 		_ = response.Body.Close()
 		response.Body = io.NopCloser(bytes.NewReader(body))
 		if err == nil {
-			c.Check(t, r, response.StatusCode, response.Header, body)
+			c.Check(tb, r, response.StatusCode, response.Header, body)
 		}
 		return response, err
 	})
@@ -149,14 +151,14 @@ var anywhere = []int{
 }
 
 // Check fails the test when the answer to r does not conform.
-func (c *Contract) Check(t testing.TB, r *http.Request, status int, header http.Header, body []byte) {
-	t.Helper()
+func (c *Contract) Check(tb testing.TB, r *http.Request, status int, header http.Header, body []byte) {
+	tb.Helper()
 	if slices.Contains(outside, r.URL.Path) || strings.HasPrefix(r.URL.Path, "/docs/") || r.Method == http.MethodOptions {
 		return
 	}
 	if status >= http.StatusBadRequest {
 		if reason := badProblem(status, header, body); reason != "" {
-			t.Errorf("%s %s answered %d with no problem document: %s\n%s", r.Method, r.URL.Path, status, reason, body)
+			tb.Errorf("%s %s answered %d with no problem document: %s\n%s", r.Method, r.URL.Path, status, reason, body)
 			return
 		}
 		if slices.Contains(anywhere, status) {
@@ -171,7 +173,7 @@ func (c *Contract) Check(t testing.TB, r *http.Request, status int, header http.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ok, errs := c.validator.ValidateHttpResponse(asked, response); !ok {
-		t.Errorf("%s %s answered %d, which is not in /openapi.json like this:\n%s%s", r.Method, r.URL.Path, status, story(errs), body)
+		tb.Errorf("%s %s answered %d, which is not in /openapi.json like this:\n%s%s", r.Method, r.URL.Path, status, story(errs), body)
 	}
 }
 

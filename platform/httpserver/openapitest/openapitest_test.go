@@ -119,7 +119,7 @@ func TestProblemsMustBeDocuments(t *testing.T) {
 		"plain text": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadRequest) },
 		"another code": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", problem.ContentType)
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			_, _ = w.Write([]byte(`{"status":401}`))
 		},
 		"a new path": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
