@@ -80,6 +80,15 @@ func (s *Sequencer) census(ctx context.Context, t *tail) error {
 	})
 }
 
+// waiting counts committed events without a position.
+func (s *Sequencer) waiting(ctx context.Context) (n int64, err error) {
+	err = postgres.InReadTx(ctx, s.db, everyFeed, "pgw.event.measure", func(ctx context.Context, tx pgx.Tx) error {
+		n, err = pgwdb.New(tx).OutboxWaiting(ctx)
+		return err
+	})
+	return n, err
+}
+
 func (s *Sequencer) setWaiting(ctx context.Context, waiting bool) error {
 	return postgres.InTx(ctx, s.db, everyFeed, "pgw.event.waiting", func(ctx context.Context, tx pgx.Tx) error {
 		return pgwdb.New(tx).SetSequencerWaiting(ctx, waiting)

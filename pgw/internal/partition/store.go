@@ -1,7 +1,7 @@
 // Package partition makes the daily partitions of the gateway's large tables ahead of time and drops those past retention.
 //
 // A row of a day without a partition goes to its table's DEFAULT partition. Nothing is lost then: it is found and counted as
-// everywhere else, the gauge mpac.pgw.partition.strays rises (an alarm when it stays up), and the next run makes the day's
+// everywhere else, the gauge pgw.partition.strays rises (an alarm when it stays up), and the next run makes the day's
 // partition and moves the row there. Which tables, and how long each keeps its days, is in pgw.partitioned_tables.
 package partition
 
@@ -40,7 +40,7 @@ type Keeper struct {
 
 // New makes a Keeper.
 func New(db *pgxpool.Pool, now clock.Clock, cfg Config) *Keeper {
-	strays, _ := otel.Meter("github.com/mpac-cloud/mpac/pgw/internal/partition").Int64Gauge("mpac.pgw.partition.strays",
+	strays, _ := otel.Meter("github.com/mpac-cloud/mpac/pgw/internal/partition").Int64Gauge("pgw.partition.strays",
 		metric.WithDescription("rows in a DEFAULT partition, counted up to 1000, after the maintenance"))
 	return &Keeper{db: db, now: now, ahead: cfg.Ahead, strays: strays}
 }

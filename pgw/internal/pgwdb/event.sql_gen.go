@@ -160,18 +160,6 @@ func (q *Queries) NumberEvents(ctx context.Context, arg NumberEventsParams) (Num
 	return i, err
 }
 
-const outboxAge = `-- name: OutboxAge :one
-SELECT count(*) AS waiting FROM (SELECT FROM pgw.event_outbox LIMIT 10000) o
-`
-
-// How many events wait for a position, up to 10000.
-func (q *Queries) OutboxAge(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, outboxAge)
-	var waiting int64
-	err := row.Scan(&waiting)
-	return waiting, err
-}
-
 const outboxLast = `-- name: OutboxLast :one
 SELECT pgw.event_outbox_last()::bigint AS last
 `
@@ -181,6 +169,18 @@ func (q *Queries) OutboxLast(ctx context.Context) (int64, error) {
 	var last int64
 	err := row.Scan(&last)
 	return last, err
+}
+
+const outboxWaiting = `-- name: OutboxWaiting :one
+SELECT count(*) AS waiting FROM (SELECT FROM pgw.event_outbox LIMIT 10000) o
+`
+
+// How many events wait for a position, up to 10000.
+func (q *Queries) OutboxWaiting(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, outboxWaiting)
+	var waiting int64
+	err := row.Scan(&waiting)
+	return waiting, err
 }
 
 const outboxWriters = `-- name: OutboxWriters :one

@@ -86,6 +86,7 @@ func (c *Contract) Document() Document { return c.document }
 
 // Handler checks every answer of h.
 func (c *Contract) Handler(tb testing.TB, h http.Handler) http.Handler {
+	tb.Helper()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorded := &recorder{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(recorded, r)
@@ -117,6 +118,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // Transport checks every answer that comes through it; base nil is http.DefaultTransport.
 func (c *Contract) Transport(tb testing.TB, base http.RoundTripper) http.RoundTripper {
+	tb.Helper()
 	if base == nil {
 		base = http.DefaultTransport
 	}

@@ -70,6 +70,6 @@ ORDER BY page.position;
 -- name: NewEpoch :exec
 UPDATE pgw.event_sequencer SET epoch = @epoch, shards = @shards WHERE one;
 
--- name: OutboxAge :one
+-- name: OutboxWaiting :one
 -- How many events wait for a position, up to 10000.
 SELECT count(*) AS waiting FROM (SELECT FROM pgw.event_outbox LIMIT 10000) o;
