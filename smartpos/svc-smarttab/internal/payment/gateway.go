@@ -40,12 +40,6 @@ func refusal(err error) (*Failure, bool) {
 	return nil, false
 }
 
-// away says whether the gateway gave no answer at all: then it gives none to others either.
-func away(err error) bool {
-	var e *client.Error
-	return errors.Is(err, client.ErrNoAnswer) || (errors.As(err, &e) && e.Status >= 500)
-}
-
 // methodTypes are the gateway's names of our methods.
 var methodTypes = map[Method]string{Cash: client.Cash, QR: client.QRMPM, Card: client.Card}
 

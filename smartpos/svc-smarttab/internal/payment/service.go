@@ -27,6 +27,8 @@ type Service struct {
 	Clock   clock.Clock
 	Gateway *Gateway
 	Config  Config
+
+	sweeping agenda
 }
 
 // now is the present to the millisecond, which is what travels and what ids carry.

@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,16 +24,20 @@ const (
 	lateAfter  = time.Minute        // so is the feed
 	lostFor    = 8 * 24 * time.Hour // older ones have their own jobs still, and an alarm
 	sweepRows  = 200
+	// sweepAtOnce is how much one task works on at once.
+	sweepAtOnce = 16
 	// deepEvery is how many sweeps go by before one that also asks after what the gateway should have told.
 	deepEvery = 15
 )
 
 // Run sweeps until ctx is over.
 func (s *Service) Run(ctx context.Context) {
+	var under sync.WaitGroup
+	defer under.Wait()
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
-		if err := s.sweep(ctx, n%deepEvery == 0); err != nil && ctx.Err() == nil {
+		if err := s.sweep(ctx, n%deepEvery == 0, &under); err != nil && ctx.Err() == nil {
 			slog.WarnContext(ctx, "payment: sweep interrupted", "error", err)
 		}
 		select {
@@ -43,79 +48,119 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// Sweep goes once through all that is left behind or overdue.
-func (s *Service) Sweep(ctx context.Context) error { return s.sweep(ctx, true) }
+// Sweep goes once through all that is left behind or overdue, to its end.
+func (s *Service) Sweep(ctx context.Context) error {
+	var under sync.WaitGroup
+	defer under.Wait()
+	return s.sweep(ctx, true, &under)
+}
 
-// sweep goes on with what has been left behind. It stops at the first that gets no answer: the others would get none either.
-func (s *Service) sweep(ctx context.Context, deep bool) error {
-	payments, refunds, err := s.lost(ctx, deep)
+// task is one thing that has been left behind.
+type task struct {
+	id uuid.UUID // the payment's or the refund's
+	do func(context.Context) (done bool, age time.Duration, err error)
+}
+
+// sweep starts what is left behind and due. It waits for a place among those at work, not for their ends: one that the
+// gateway takes long over holds up no other.
+func (s *Service) sweep(ctx context.Context, deep bool, under *sync.WaitGroup) error {
+	tasks, err := s.lost(ctx, deep)
 	if err != nil {
 		return err
 	}
-	for _, p := range payments {
-		work := s.report
-		if p.method == QR {
-			work = s.chase
+	for _, t := range tasks {
+		if !s.sweeping.start(t.id, s.now()) {
+			continue
 		}
-		if _, _, err := work(ctx, p.Ref); away(err) {
-			return err
-		}
-	}
-	for _, r := range refunds {
-		work := s.sendRefund
-		if r.sent {
-			work = s.chaseRefund
-		}
-		if _, _, err := work(ctx, r.RefundArgs); away(err) {
-			return err
-		}
+		under.Go(func() {
+			done, age, err := t.do(ctx)
+			if err != nil && ctx.Err() == nil {
+				slog.InfoContext(ctx, "payment: left behind, tried again later", "id", t.id, "age", age.String(), "error", err)
+			}
+			s.sweeping.end(t.id, done && err == nil, s.now().Add(patience(age)))
+		})
 	}
 	return nil
 }
 
-type lostPayment struct {
-	Ref
-	method Method // QR, or any of those that are reported
+// agenda is what this task sweeps, and when it next tries what it could not end. Its zero value is ready.
+type agenda struct {
+	mu     sync.Mutex
+	free   sync.Cond
+	atWork map[uuid.UUID]bool
+	next   map[uuid.UUID]time.Time
 }
 
-type lostRefund struct {
-	RefundArgs
-	sent bool // the gateway knows of it, and has not told its end
+// start takes a place for the work on id, waiting for one; false when it is being worked on or not due.
+func (a *agenda) start(id uuid.UUID, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.free.L == nil {
+		a.free.L, a.atWork, a.next = &a.mu, map[uuid.UUID]bool{}, map[uuid.UUID]time.Time{}
+	}
+	for len(a.atWork) >= sweepAtOnce {
+		a.free.Wait()
+	}
+	if a.atWork[id] || now.Before(a.next[id]) {
+		return false
+	}
+	a.atWork[id] = true
+	return true
+}
+
+// end gives the place back; what is not done is due again at next.
+func (a *agenda) end(id uuid.UUID, done bool, next time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.atWork, id)
+	a.next[id] = next
+	if done {
+		delete(a.next, id)
+	}
+	if len(a.next) > sweepRows*4 {
+		clear(a.next) // ended some other way, most of them
+	}
+	a.free.Signal()
 }
 
 // leftBehind is the scope in which the sweep sees all tenants: to find whose payments have been left behind.
 var leftBehind = postgres.CrossTenant("smarttab.payment.sweep")
 
-// lost are the payments and refunds that nobody may be working on any more; deep also those of which the feed is silent.
-func (s *Service) lost(ctx context.Context, deep bool) (payments []lostPayment, refunds []lostRefund, err error) {
+// lost is the work that nobody may be doing any more; deep also that of which the feed is silent.
+func (s *Service) lost(ctx context.Context, deep bool) (tasks []task, err error) {
 	err = postgres.InReadTx(ctx, s.DB, leftBehind, "smarttab.payment.sweep", func(ctx context.Context, tx pgx.Tx) error {
-		var err error
 		q := smarttabdb.New(tx)
-		if payments, err = s.lostPayments(ctx, q, deep); err == nil {
-			refunds, err = s.lostRefunds(ctx, q, deep)
+		payments, err := s.lostPayments(ctx, q, deep)
+		if err != nil {
+			return err
 		}
+		refunds, err := s.lostRefunds(ctx, q, deep)
+		tasks = append(payments, refunds...)
 		return err
 	})
-	return payments, refunds, err
+	return tasks, err
 }
 
-func (s *Service) lostPayments(ctx context.Context, q *smarttabdb.Queries, deep bool) ([]lostPayment, error) {
+func (s *Service) lostPayments(ctx context.Context, q *smarttabdb.Queries, deep bool) ([]task, error) {
 	now := s.now()
 	before, since := now.Add(-lostAfter), id.UUIDFloor(now.Add(-lostFor))
-	var all []lostPayment
+	var all []task
+	add := func(r Ref, work func(context.Context, Ref) (bool, time.Duration, error)) {
+		all = append(all, task{r.PaymentID, func(ctx context.Context) (bool, time.Duration, error) { return work(ctx, r) }})
+	}
 	wallet, err := q.LostWalletPayments(ctx, smarttabdb.LostWalletPaymentsParams{Since: since, Before: before, MaxRows: sweepRows})
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range wallet {
-		all = append(all, lostPayment{ref(row.MerchantID, row.StoreID, row.ID), QR})
+		add(ref(row.MerchantID, row.StoreID, row.ID), s.chase)
 	}
 	untold, err := q.UnreportedPayments(ctx, smarttabdb.UnreportedPaymentsParams{Since: since, Before: &before, MaxRows: sweepRows})
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range untold {
-		all = append(all, lostPayment{ref(row.MerchantID, row.StoreID, row.ID), Cash})
+		add(ref(row.MerchantID, row.StoreID, row.ID), s.report)
 	}
 	if !deep {
 		return all, nil
@@ -123,28 +168,31 @@ func (s *Service) lostPayments(ctx context.Context, q *smarttabdb.Queries, deep 
 	overdue := now.Add(-lateAfter)
 	late, err := q.OverduePayments(ctx, smarttabdb.OverduePaymentsParams{Since: since, Before: &overdue, MaxRows: sweepRows})
 	for _, row := range late {
-		all = append(all, lostPayment{ref(row.MerchantID, row.StoreID, row.ID), QR})
+		add(ref(row.MerchantID, row.StoreID, row.ID), s.chase)
 	}
 	return all, err
 }
 
-func (s *Service) lostRefunds(ctx context.Context, q *smarttabdb.Queries, deep bool) ([]lostRefund, error) {
+func (s *Service) lostRefunds(ctx context.Context, q *smarttabdb.Queries, deep bool) ([]task, error) {
 	now := s.now()
 	before, since := now.Add(-lostAfter), id.UUIDFloor(now.Add(-lostFor))
+	var all []task
+	add := func(a RefundArgs, work func(context.Context, RefundArgs) (bool, time.Duration, error)) {
+		all = append(all, task{a.RefundID, func(ctx context.Context) (bool, time.Duration, error) { return work(ctx, a) }})
+	}
 	rows, err := q.LostRefunds(ctx, smarttabdb.LostRefundsParams{Since: since, Before: before, MaxRows: sweepRows})
 	if err != nil {
 		return nil, err
 	}
-	var all []lostRefund
 	for _, row := range rows {
-		all = append(all, lostRefund{RefundArgs{ref(row.MerchantID, row.StoreID, row.PaymentID), row.ID}, false})
+		add(RefundArgs{ref(row.MerchantID, row.StoreID, row.PaymentID), row.ID}, s.sendRefund)
 	}
 	if !deep {
 		return all, nil
 	}
 	late, err := q.OverdueRefunds(ctx, smarttabdb.OverdueRefundsParams{Since: since, Before: now.Add(-lateAfter), MaxRows: sweepRows})
 	for _, row := range late {
-		all = append(all, lostRefund{RefundArgs{ref(row.MerchantID, row.StoreID, row.PaymentID), row.ID}, true})
+		add(RefundArgs{ref(row.MerchantID, row.StoreID, row.PaymentID), row.ID}, s.chaseRefund)
 	}
 	return all, err
 }

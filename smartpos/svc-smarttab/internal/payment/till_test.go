@@ -207,8 +207,8 @@ func TestQRIsGivenUpOnlyWhenTheGatewayHasCancelledIt(t *testing.T) {
 	till.Gateway.Fail(tilltest.Fault{Call: "POST payment_intents", Times: 4})
 	till.Clock.Advance(2 * time.Minute)
 	ctx := t.Context()
-	if err := till.Payments.Sweep(ctx); err == nil {
-		t.Fatal("the sweep had an answer")
+	if err := till.Payments.Sweep(ctx); err != nil {
+		t.Fatal(err)
 	}
 	if got := terminal.Payment(lost.ID); got.Status != payment.Pending || got.CancelRequested == nil {
 		t.Fatalf("while nothing is certain: %+v", got)
