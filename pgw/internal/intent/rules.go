@@ -393,7 +393,7 @@ func nextOfEnding(a *Attempt, last newsKind, now time.Time, cfg Config) step {
 	switch {
 	case last == newsNone && undeleted:
 		return step{do: doDelete}
-	case last == newsNone, last == newsDeleted, last == newsNotDeleted:
+	case last == newsNone, last == newsDeleted, last == newsNotDeleted, last == newsDuplicate:
 		return step{do: doAsk}
 	case cancelled && last == newsCancelAccepted, cancelled && last == newsCancelRefused:
 		return step{do: doAsk}

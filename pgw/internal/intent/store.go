@@ -229,11 +229,17 @@ func (c claimed) scope() postgres.Scope {
 
 var sweeping = postgres.CrossTenant("intent_sweep")
 
+// oldestOpen is how far back the sweep looks: an intent lives 30 days at most before it is confirmed, and no provider holds
+// money or leaves an outcome open for as long as this.
+const oldestOpen = 120 * 24 * time.Hour
+
 func claimDue(ctx context.Context, db *pgxpool.Pool, now time.Time, lease time.Duration, many int) ([]claimed, error) {
 	var out []claimed
 	err := postgres.InTx(ctx, db, sweeping, "pgw.intent.claim", func(ctx context.Context, tx pgx.Tx) error {
 		until := now.Add(lease)
-		rows, err := pgwdb.New(tx).ClaimDueIntents(ctx, pgwdb.ClaimDueIntentsParams{LeaseUntil: &until, Now: &now, Many: int32(many)}) //nolint:gosec // a few dozen
+		rows, err := pgwdb.New(tx).ClaimDueIntents(ctx, pgwdb.ClaimDueIntentsParams{
+			LeaseUntil: &until, Now: &now, FromID: id.ULIDFloor(Prefix, now.Add(-oldestOpen)), Many: int32(many), //nolint:gosec // a few dozen
+		})
 		if err != nil {
 			return fmt.Errorf("claim due payment intents: %w", err)
 		}

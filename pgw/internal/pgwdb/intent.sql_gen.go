@@ -114,13 +114,15 @@ func (q *Queries) AttemptByProviderPayment(ctx context.Context, arg AttemptByPro
 
 const claimDueIntents = `-- name: ClaimDueIntents :many
 UPDATE pgw.payment_intents SET due_at = $1
-WHERE id IN (SELECT p.id FROM pgw.payment_intents p WHERE p.due_at <= $2 ORDER BY p.due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+WHERE id IN (SELECT p.id FROM pgw.payment_intents p WHERE p.due_at <= $2 AND p.id >= $3 ORDER BY p.due_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+  AND id >= $3
 RETURNING id, partner_id, mode
 `
 
 type ClaimDueIntentsParams struct {
 	LeaseUntil *time.Time
 	Now        *time.Time
+	FromID     string
 	Many       int32
 }
 
@@ -130,9 +132,15 @@ type ClaimDueIntentsRow struct {
 	Mode      string
 }
 
-// Takes what is due on a lease: whoever dies with it leaves it due again when the lease is over.
+// Takes what is due on a lease: whoever dies with it leaves it due again when the lease is over. @from_id leaves old days'
+// partitions alone.
 func (q *Queries) ClaimDueIntents(ctx context.Context, arg ClaimDueIntentsParams) ([]ClaimDueIntentsRow, error) {
-	rows, err := q.db.Query(ctx, claimDueIntents, arg.LeaseUntil, arg.Now, arg.Many)
+	rows, err := q.db.Query(ctx, claimDueIntents,
+		arg.LeaseUntil,
+		arg.Now,
+		arg.FromID,
+		arg.Many,
+	)
 	if err != nil {
 		return nil, err
 	}

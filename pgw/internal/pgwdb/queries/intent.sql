@@ -70,9 +70,11 @@ UPDATE pgw.payment_intents SET
 WHERE id = @id AND version = @seen_version;
 
 -- name: ClaimDueIntents :many
--- Takes what is due on a lease: whoever dies with it leaves it due again when the lease is over.
+-- Takes what is due on a lease: whoever dies with it leaves it due again when the lease is over. @from_id leaves old days'
+-- partitions alone.
 UPDATE pgw.payment_intents SET due_at = @lease_until
-WHERE id IN (SELECT p.id FROM pgw.payment_intents p WHERE p.due_at <= @now ORDER BY p.due_at LIMIT @many FOR UPDATE SKIP LOCKED)
+WHERE id IN (SELECT p.id FROM pgw.payment_intents p WHERE p.due_at <= @now AND p.id >= @from_id ORDER BY p.due_at LIMIT @many FOR UPDATE SKIP LOCKED)
+  AND id >= @from_id
 RETURNING id, partner_id, mode;
 
 -- name: RenewIntentLease :exec
