@@ -34,6 +34,11 @@ func TestPlatform(t *testing.T) {
 	t.Run("demo while others sell", func(t *testing.T) { testDemo(t, p) })
 	t.Run("crashes", func(t *testing.T) { testCrashes(t, p) })
 	t.Run("every point", func(t *testing.T) { testEveryPoint(t, p) })
+	if d, err := os.ReadDir(filepath.Join(p.Dir(), "failpoints", "seen")); err == nil {
+		for _, e := range d {
+			t.Log("SEEN", e.Name())
+		}
+	}
 }
 
 // tuning shortens what would make the tests wait: how soon a process is started again, and how long an unknown outcome is

@@ -3,6 +3,7 @@ package till
 import (
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/mpac-cloud/mpac/internal/ops/api"
@@ -145,24 +146,29 @@ func (s *Till) SellCash(amount int64) (Payment, error) {
 	return s.PayCash(b)
 }
 
-// SellQR is a whole sale by QR up to the wallet's payment; Await tells its end.
+// SellQR is a whole sale by QR up to the wallet's payment; Await tells its end. Where no code comes (the gateway or the
+// provider failed on the way), the payment ends by itself and the till asks for another, as a cashier would.
 func (s *Till) SellQR(amount int64) (Payment, error) {
 	b, err := s.NewBill(amount)
 	if err != nil {
 		return Payment{}, err
 	}
-	p, err := s.StartQR(b)
-	if err != nil {
-		return p, fmt.Errorf("start: %w", err)
+	for {
+		p, err := s.StartQR(b)
+		if err != nil {
+			return p, fmt.Errorf("start: %w", err)
+		}
+		i, err := s.ShowQR(p)
+		if err == nil && i.Status == "requires_action" {
+			return p, s.WalletPays(i.AttemptID)
+		}
+		if err != nil && api.Status(err) != http.StatusConflict {
+			return p, fmt.Errorf("confirm: %w", err)
+		}
+		if _, err := s.Await(p.ID, "failed", "cancelled"); err != nil {
+			return p, fmt.Errorf("confirm left the intent %s: %w", i.Status, err)
+		}
 	}
-	i, err := s.ShowQR(p)
-	if err != nil {
-		return p, fmt.Errorf("confirm: %w", err)
-	}
-	if i.Status != "requires_action" {
-		return p, fmt.Errorf("confirm: the intent is %s", i.Status)
-	}
-	return p, s.WalletPays(i.AttemptID)
 }
 
 // Await waits until the payment has one of the statuses.

@@ -50,6 +50,7 @@ type app struct {
 	jobs   *jobs.Client // nil without a database
 	ring   *signing.Ring
 	outbox *sync.Outbox
+	sender *sync.Worker
 }
 
 // open connects the process to what it talks to. Nothing here waits: it becomes ready when they answer.
@@ -113,7 +114,8 @@ func assemble(cfg settings, out outside) (*app, error) {
 // work adds the jobs.
 func (a *app) work(keys *signing.DB) error {
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &sync.Worker{Outbox: a.outbox, Sender: &sync.Sender{Gateway: a.gateway}})
+	a.sender = &sync.Worker{Outbox: a.outbox, Sender: &sync.Sender{Gateway: a.gateway}}
+	river.AddWorker(workers, a.sender)
 	river.AddWorker(workers, &signing.Rotator{DB: keys})
 	river.AddWorker(workers, &housekeeping.Worker{DB: &housekeeping.DB{Pool: a.db, Clock: a.clock}})
 	var err error
@@ -182,6 +184,7 @@ func info() httpserver.Info {
 func (a *app) run(ctx context.Context) error {
 	go a.server.Ready.Watch(ctx)
 	go a.startJobs(ctx)
+	go a.sender.Sweep(ctx)
 	return a.server.Run(ctx)
 }
 

@@ -241,6 +241,46 @@ func (q *Queries) OutboxFailed(ctx context.Context, arg OutboxFailedParams) erro
 	return err
 }
 
+const overdueOutbox = `-- name: OverdueOutbox :many
+SELECT o.merchant_id, o.psp_id, max(o.id)::bigint AS up_to FROM portal.sync_outbox o
+WHERE o.done_at IS NULL
+  AND NOT EXISTS (SELECT FROM portal.sync_leases l WHERE l.merchant_id = o.merchant_id AND l.leased_until > $1)
+GROUP BY o.merchant_id, o.psp_id HAVING min(coalesce(o.last_tried_at, o.created_at)) < $2::timestamptz
+LIMIT 100
+`
+
+type OverdueOutboxParams struct {
+	Now    time.Time
+	Before time.Time
+}
+
+type OverdueOutboxRow struct {
+	MerchantID uuid.UUID
+	PspID      uuid.UUID
+	UpTo       int64
+}
+
+// Merchants whose changes wait although nobody has the turn and the last try is long over: their task died.
+func (q *Queries) OverdueOutbox(ctx context.Context, arg OverdueOutboxParams) ([]OverdueOutboxRow, error) {
+	rows, err := q.db.Query(ctx, overdueOutbox, arg.Now, arg.Before)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OverdueOutboxRow{}
+	for rows.Next() {
+		var i OverdueOutboxRow
+		if err := rows.Scan(&i.MerchantID, &i.PspID, &i.UpTo); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const releaseLease = `-- name: ReleaseLease :exec
 UPDATE portal.sync_leases SET leased_until = $1 WHERE merchant_id = $2 AND holder = $3
 `

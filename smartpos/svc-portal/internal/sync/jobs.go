@@ -38,7 +38,7 @@ type Worker struct {
 const (
 	// leaseFor is how long a task may be the one that sends a merchant's changes without saying so again; a task that dies keeps
 	// them waiting no longer.
-	leaseFor = 45 * time.Second
+	leaseFor = 10 * time.Second
 	// turnWait is how soon a job asks again whose turn another has.
 	turnWait = time.Second
 )
@@ -51,7 +51,12 @@ func (w *Worker) NextRetry(job *river.Job[Args]) time.Time {
 
 // Work sends the merchant's changes in their order until the job's own is done. One that fails stops those behind it.
 func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
-	turn, err := w.Outbox.takeTurn(ctx, job.Args)
+	return w.send(ctx, job.Args, func(item *Item) bool { return job.Args.Now || item.ID == job.Args.OutboxID })
+}
+
+// send works a merchant's turn. What has just failed is sent again at once only where atOnce says so.
+func (w *Worker) send(ctx context.Context, a Args, atOnce func(*Item) bool) error {
+	turn, err := w.Outbox.takeTurn(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -66,17 +71,17 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 			return err
 		case item == nil:
 			return nil
-		case wait > 0 && !job.Args.Now && item.ID != job.Args.OutboxID:
+		case wait > 0 && !atOnce(item):
 			// What stands before this one has just failed and has a job of its own.
 			return river.JobSnooze(wait)
 		}
-		if err := w.send(ctx, turn, item); err != nil {
+		if err := w.sendOne(ctx, turn, item); err != nil {
 			return err
 		}
 	}
 }
 
-func (w *Worker) send(ctx context.Context, turn *turn, item *Item) error {
+func (w *Worker) sendOne(ctx context.Context, turn *turn, item *Item) error {
 	message, err := turn.message(ctx, item)
 	if err == nil {
 		err = w.Sender.Send(ctx, message)
@@ -87,4 +92,33 @@ func (w *Worker) send(ctx context.Context, turn *turn, item *Item) error {
 	slog.WarnContext(ctx, "sync: the payment gateway has not taken a change",
 		"outbox_id", item.ID, "entity", item.Entity, "entity_id", item.EntityID, "attempts", item.Attempts+1, "error", err)
 	return errors.Join(err, turn.failed(context.WithoutCancel(ctx), item, err))
+}
+
+const (
+	// sweepEvery is how often changes are looked for whose task died, and overdueAfter how long they wait before: the queue
+	// itself would take up a dead task's job only after a minute.
+	sweepEvery   = 2 * time.Second
+	overdueAfter = 5 * time.Second
+)
+
+// Sweep sends what dead tasks have left behind, until ctx is over.
+func (w *Worker) Sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		overdue, err := w.Outbox.overdue(ctx, overdueAfter)
+		if err != nil {
+			slog.DebugContext(ctx, "sync: sweep", "error", err)
+			continue
+		}
+		for _, a := range overdue {
+			// What failed has told its story already; what is snoozed has its own time.
+			_ = w.send(ctx, a, func(*Item) bool { return false })
+		}
+	}
 }

@@ -30,6 +30,19 @@ func (t *turn) tx(ctx context.Context, name string, fn func(context.Context, *po
 	})
 }
 
+// overdue are the merchants whose changes wait for longer, with nobody at work on them.
+func (o *Outbox) overdue(ctx context.Context, longer time.Duration) (all []Args, err error) {
+	err = postgres.InReadTx(ctx, o.DB, postgres.CrossTenant("portal.sync_backlog"), "portal.sync.overdue", func(ctx context.Context, tx pgx.Tx) error {
+		now := o.Clock()
+		rows, err := portaldb.New(tx).OverdueOutbox(ctx, portaldb.OverdueOutboxParams{Now: now, Before: now.Add(-longer)})
+		for _, r := range rows {
+			all = append(all, Args{MerchantID: r.MerchantID, PSPID: r.PspID, OutboxID: r.UpTo})
+		}
+		return err
+	})
+	return all, err
+}
+
 // takeTurn takes the lease on the merchant; nil when another has it.
 func (o *Outbox) takeTurn(ctx context.Context, a Args) (*turn, error) {
 	t := &turn{o: o, merchant: a.MerchantID, psp: a.PSPID, holder: uuid.New(), upTo: a.OutboxID}

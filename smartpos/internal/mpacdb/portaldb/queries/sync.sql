@@ -39,3 +39,11 @@ SELECT DISTINCT ON (entity_id) * FROM portal.sync_outbox WHERE entity_id = ANY(@
 
 -- name: OutboxBacklog :one
 SELECT count(*) AS pending, coalesce(min(created_at), @now::timestamptz)::timestamptz AS oldest FROM portal.sync_outbox WHERE done_at IS NULL;
+
+-- name: OverdueOutbox :many
+-- Merchants whose changes wait although nobody has the turn and the last try is long over: their task died.
+SELECT o.merchant_id, o.psp_id, max(o.id)::bigint AS up_to FROM portal.sync_outbox o
+WHERE o.done_at IS NULL
+  AND NOT EXISTS (SELECT FROM portal.sync_leases l WHERE l.merchant_id = o.merchant_id AND l.leased_until > @now)
+GROUP BY o.merchant_id, o.psp_id HAVING min(coalesce(o.last_tried_at, o.created_at)) < @before::timestamptz
+LIMIT 100;
