@@ -41,6 +41,10 @@ fuzz: ## Fuzz everything that parses, FUZZTIME each (default 20s)
 lint: $(TOOLS)/golangci-lint ## Run the linters
 	$(TOOLS)/golangci-lint run ./...
 
+.PHONY: infra-lint
+infra-lint: ## Hold the CloudFormation templates against AWS's schemas (a clear notice where cfn-lint is missing)
+	@./tools/cfnlint.sh
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities (a clear notice where the database cannot be reached)
 	@./tools/vuln.sh
