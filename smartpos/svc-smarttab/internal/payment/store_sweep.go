@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -135,7 +136,7 @@ func (s *Service) lost(ctx context.Context, deep bool) (tasks []task, err error)
 			return err
 		}
 		refunds, err := s.lostRefunds(ctx, q, deep)
-		tasks = append(payments, refunds...)
+		tasks = slices.Concat(payments, refunds)
 		return err
 	})
 	return tasks, err

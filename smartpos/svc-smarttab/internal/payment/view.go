@@ -4,6 +4,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/actor"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
 )
 
@@ -34,7 +35,7 @@ type PaymentView struct { //nolint:revive // its name is the schema's in the Ope
 	Discount  int64       `json:"discount" doc:"Its part of the bill's discount, once completed"`
 	// SettlementID is the business day it counts on.
 	SettlementID    *uuid.UUID   `json:"settlement_id" nullable:"true"`
-	TakenBy         TakenBy      `json:"taken_by"`
+	TakenBy         actor.Party  `json:"taken_by"`
 	CancelRequested *wire.Time   `json:"cancel_requested_at" nullable:"true"`
 	LateSuccess     *wire.Time   `json:"late_success_at" nullable:"true" doc:"The provider was paid after the payment had ended; the gateway returns that money"`
 	Reconciled      *wire.Time   `json:"reconciled_at" nullable:"true" doc:"Found in the provider's own file"`
@@ -43,12 +44,6 @@ type PaymentView struct { //nolint:revive // its name is the schema's in the Ope
 	UpdatedAt       wire.Time    `json:"updated_at"`
 	CompletedAt     *wire.Time   `json:"completed_at" nullable:"true"`
 	Refunds         []RefundView `json:"refunds" nullable:"false"`
-}
-
-// TakenBy is who took a payment or gave it back.
-type TakenBy struct {
-	Kind string `json:"kind" enum:"user,device,system"`
-	Ref  string `json:"ref" doc:"A user's or a device's id"`
 }
 
 // RefundView is a refund as it travels.
@@ -60,7 +55,7 @@ type RefundView struct {
 	Amount    int64        `json:"amount"`
 	Currency  string       `json:"currency"`
 	Reason    string       `json:"reason"`
-	GivenBy   TakenBy      `json:"given_by"`
+	GivenBy   actor.Party  `json:"given_by"`
 	Failure   *Failure     `json:"failure"`
 	Receipt   *string      `json:"receipt_number" doc:"Of the return invoice"`
 	TaxLines  tax.Lines    `json:"tax_lines" nullable:"false"`
@@ -77,7 +72,7 @@ func (s *Service) view(p *Payment, refunds []Refund, token string) PaymentView {
 		Card: p.Card, IntentID: nilIfEmpty(p.IntentID), Token: nilIfEmpty(token), ExpiresAt: wire.AtOrNil(p.ExpiresAt),
 		Refunded: p.Returned, Refunding: p.Returning, Failure: p.Failure, Receipt: nilIfEmpty(p.ReceiptNumber),
 		TaxLines: append(tax.Lines{}, p.Lines...), Discount: p.Discount, SettlementID: p.SettlementID,
-		TakenBy: TakenBy{string(p.By.Kind), p.By.Ref()}, CancelRequested: wire.AtOrNil(p.CancelRequestedAt),
+		TakenBy: actor.PartyOf(p.By), CancelRequested: wire.AtOrNil(p.CancelRequestedAt),
 		LateSuccess: wire.AtOrNil(p.LateSuccessAt), Reconciled: wire.AtOrNil(p.ReconciledAt), OccurredAt: wire.At(p.OccurredAt),
 		CreatedAt: wire.At(p.CreatedAt), UpdatedAt: wire.At(p.UpdatedAt), CompletedAt: wire.AtOrNil(p.CompletedAt), Refunds: []RefundView{},
 	}
@@ -95,7 +90,7 @@ func (s *Service) view(p *Payment, refunds []Refund, token string) PaymentView {
 func refundView(r *Refund) RefundView {
 	return RefundView{
 		ID: r.ID, PaymentID: r.PaymentID, Status: r.Status, Version: r.Version, Amount: r.Amount, Currency: string(r.Currency), Reason: r.Reason,
-		GivenBy: TakenBy{string(r.By.Kind), r.By.Ref()}, Failure: r.Failure, Receipt: nilIfEmpty(r.ReceiptNumber),
+		GivenBy: actor.PartyOf(r.By), Failure: r.Failure, Receipt: nilIfEmpty(r.ReceiptNumber),
 		TaxLines: append(tax.Lines{}, r.Lines...), CreatedAt: wire.At(r.CreatedAt), UpdatedAt: wire.At(r.UpdatedAt), EndedAt: wire.AtOrNil(r.EndedAt),
 	}
 }

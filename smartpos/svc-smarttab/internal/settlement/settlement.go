@@ -11,6 +11,7 @@ package settlement
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -258,11 +259,20 @@ func orEmpty(s *string) string {
 	return *s
 }
 
-// denominations are the coins and notes a drawer may hold, in minor units, written as they travel.
+// denominations are the notes and coins a drawer may hold, in minor units, written as they travel.
 var denominations = map[money.Currency]map[string]int64{
-	money.JPY: {
-		"10000": 10000, "5000": 5000, "2000": 2000, "1000": 1000, "500": 500, "100": 100, "50": 50, "10": 10, "5": 5, "1": 1,
-	},
+	money.JPY: pieces(10000, 5000, 2000, 1000, 500, 100, 50, 10, 5, 1),
+	money.USD: pieces(100_00, 50_00, 20_00, 10_00, 5_00, 2_00, 1_00, 50, 25, 10, 5, 1),
+	money.TWD: pieces(2000_00, 1000_00, 500_00, 200_00, 100_00, 50_00, 20_00, 10_00, 5_00, 1_00),
+	money.THB: pieces(1000_00, 500_00, 100_00, 50_00, 20_00, 10_00, 5_00, 2_00, 1_00, 50, 25),
+}
+
+func pieces(values ...int64) map[string]int64 {
+	named := make(map[string]int64, len(values))
+	for _, v := range values {
+		named[strconv.FormatInt(v, 10)] = v
+	}
+	return named
 }
 
 // maxPieces of one denomination is far more than a drawer holds: a slip of the finger, not money.
@@ -285,7 +295,7 @@ func Count(currency money.Currency, counted map[string]int64) (int64, error) {
 		case pieces < 0 || pieces > maxPieces:
 			return 0, problem.Validation.Field("body.counted."+name, "must be between 0 and %d", maxPieces)
 		}
-		total += value * pieces // at most ten denominations, 10^4 x 10^6 each
+		total += value * pieces // at most twelve denominations, 2 x 10^5 x 10^6 each
 	}
 	return total, nil
 }

@@ -157,7 +157,8 @@ func TestCount(t *testing.T) {
 		{name: "written otherwise", currency: money.JPY, counted: map[string]int64{"0100": 1}, bad: true},
 		{name: "negative", currency: money.JPY, counted: map[string]int64{"100": -1}, bad: true},
 		{name: "absurd", currency: money.JPY, counted: map[string]int64{"100": math.MaxInt64}, bad: true},
-		{name: "other currency", currency: "USD", counted: map[string]int64{"100": 1}, bad: true},
+		{name: "dollars and cents", currency: "USD", counted: map[string]int64{"10000": 1, "25": 3}, want: 10_075},
+		{name: "other currency", currency: "KWD", counted: map[string]int64{"100": 1}, bad: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
