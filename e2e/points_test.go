@@ -27,7 +27,7 @@ var onTheWay = struct{ commits, calls []string }{
 		"pgw.event.number", "pgw.idempotency.resolve", "pgw.intent.announce", "pgw.intent.begin_attempt", "pgw.intent.begin_cancel",
 		"pgw.intent.create", "pgw.intent.finish_second", "pgw.intent.record", "pgw.intent.settle", "pgw.merchant.put-provider",
 		"pgw.merchant.put-store", "pgw.refund.begin", "pgw.refund.settle", "pgw.webhook.keep",
-		"portal.device.token", "portal.sync.done", "portal.sync.lease", "portal.sync.next", "portal.sync.read", "portal.sync.release",
+		"portal.device.token", "portal.sync.done",
 		"smarttab.bill.create", "smarttab.feed.apply", "smarttab.feed.lease", "smarttab.order.create", "smarttab.payment.apply",
 		"smarttab.payment.cancel", "smarttab.payment.reported", "smarttab.payment.start", "smarttab.payment.take", "smarttab.refund.apply",
 		"smarttab.refund.create", "smarttab.refund.send", "smarttab.settlement.close",
@@ -64,7 +64,7 @@ var elsewhere = map[string]string{
 	"portal.session.end_all": oneStatement, "portal.store.change": oneStatement, "portal.store.create": oneStatement,
 	"portal.sync.retry": oneStatement, "portal.terminal.change": oneStatement, "portal.terminal.create": oneStatement,
 	"portal.user.change": oneStatement, "portal.user.create": oneStatement, "portal.user.password": oneStatement, "portal.user.reset_mfa": oneStatement,
-	"portal.sync.failed": rare,
+	"portal.sync.failed": rare, "portal.sync.lease": rare, "portal.sync.next": rare, "portal.sync.read": rare, "portal.sync.release": rare,
 
 	"recon.begin": killedInRun, "recon.copy": killedInRun, "recon.count": killedInRun, "recon.dry": killedInRun, "recon.fail": killedInRun,
 	"recon.finish": killedInRun, "recon.judge": killedInRun, "recon.lock": killedInRun, "recon.match": killedInRun, "recon.peek": killedInRun,

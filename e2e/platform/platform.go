@@ -127,7 +127,7 @@ func (p *Platform) start(variables []string) error {
 	}
 	p.out, p.end = &bytes.Buffer{}, make(chan struct{})
 	p.up = exec.Command(filepath.Join(p.bin, "mpac"), args...)
-	p.up.Env = append(os.Environ(), variables...)
+	p.up.Env = append(append(os.Environ(), "MPAC_OBS=off"), variables...)
 	p.up.Stdout, p.up.Stderr, p.up.SysProcAttr = p.out, p.out, withUs()
 	if err := p.up.Start(); err != nil {
 		return fmt.Errorf("mpac up: %w", err)

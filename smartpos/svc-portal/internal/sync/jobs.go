@@ -37,8 +37,8 @@ type Worker struct {
 
 const (
 	// leaseFor is how long a task may be the one that sends a merchant's changes without saying so again; a task that dies keeps
-	// them waiting no longer.
-	leaseFor = 10 * time.Second
+	// them waiting no longer. One that is slower than this only sends what another sends too, which versions make harmless.
+	leaseFor = 5 * time.Second
 	// turnWait is how soon a job asks again whose turn another has.
 	turnWait = time.Second
 )
