@@ -43,7 +43,7 @@ func (d Dir) folders() error {
 	if err := os.MkdirAll(string(d), 0o755); err != nil { //nolint:gosec // what is secret in it is 0600
 		return fmt.Errorf("--dir: %w", err)
 	}
-	for _, name := range []string{"logs", "keys", "failpoints", "settlement", "archive", "sandbox", "gateway"} {
+	for _, name := range []string{"logs", "keys", "failpoints", "settlement", "archive", "sandbox", "gateway", "obs"} {
 		if err := os.MkdirAll(d.Path(name), 0o700); err != nil {
 			return fmt.Errorf("--dir: %w", err)
 		}
@@ -145,7 +145,7 @@ func (d Dir) Fresh() error {
 		return fmt.Errorf("--fresh: %w", err)
 	}
 	for _, name := range []string{
-		"postgres", "redis", "logs", "keys", "failpoints", "settlement", "archive", "sandbox", "gateway", "platform.json", "status.json", "lock",
+		"postgres", "redis", "logs", "keys", "failpoints", "settlement", "archive", "sandbox", "gateway", "obs", "platform.json", "status.json", "lock",
 	} {
 		if err := os.RemoveAll(d.Path(name)); err != nil {
 			return fmt.Errorf("--fresh: %w", err)

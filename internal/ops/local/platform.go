@@ -21,6 +21,8 @@ const DefaultPortBase = 8000
 // Ports are the platform's addresses on loopback, at fixed distances from the base.
 type Ports struct {
 	Edge, EdgeStatus, Portal, PGW, Smarttab, SandboxConsole, SandboxPayPay, Postgres, Redis int
+	// The observability stack's, where it runs.
+	OTLP, OTLPgRPC, CollectorHealth, Prometheus, Alertmanager, Loki, LokigRPC, Tempo, Pager int
 }
 
 // PortsFrom are the ports of a base.
@@ -28,7 +30,14 @@ func PortsFrom(base int) Ports {
 	return Ports{
 		Edge: base, EdgeStatus: base + 1, Portal: base + 2, PGW: base + 80, Smarttab: base + 81,
 		SandboxConsole: base + 90, SandboxPayPay: base + 91, Postgres: base + 432, Redis: base + 379,
+		OTLP: base + 318, OTLPgRPC: base + 317, CollectorHealth: base + 313, Prometheus: base + 390, Alertmanager: base + 393,
+		Loki: base + 310, LokigRPC: base + 311, Tempo: base + 320, Pager: base + 394,
 	}
+}
+
+// OfStack are the ports of the observability stack's processes, by their names.
+func (p Ports) OfStack() map[string]int {
+	return map[string]int{"collector": p.OTLP, "prometheus": p.Prometheus, "alertmanager": p.Alertmanager, "loki": p.Loki}
 }
 
 // Address is a port on loopback.
@@ -184,6 +193,10 @@ func (d Dir) Environment(p *Platform) []Variable {
 		{"MPAC_SMARTPOS_DATABASE_URL", p.DatabaseURL(Smartpos, "")},
 		{"MPAC_PGW_DATABASE_URL", p.DatabaseURL(PGW, "")},
 		{"MPAC_REDIS_URL", p.Redis()},
+		{"MPAC_OTLP_URL", URL(ports.OTLP)},
+		{"MPAC_PROMETHEUS_URL", URL(ports.Prometheus)},
+		{"MPAC_ALERTMANAGER_URL", URL(ports.Alertmanager)},
+		{"MPAC_LOKI_URL", URL(ports.Loki)},
 		{"MPAC_ADMIN_EMAIL", p.Admin.Email},
 		{"MPAC_ADMIN_PASSWORD", p.Admin.Password},
 		{"MPAC_ADMIN_TOTP_SECRET", p.Admin.TOTPSecret},

@@ -33,6 +33,20 @@ func (p *Platform) Uses() []Use {
 	return all
 }
 
+// StackUses lists the ports of the observability stack.
+func (p Ports) StackUses() []Use {
+	return []Use{
+		{"OTLP", p.OTLP},
+		{"OTLP over gRPC", p.OTLPgRPC},
+		{"the collector's health", p.CollectorHealth},
+		{"Prometheus", p.Prometheus},
+		{"Alertmanager", p.Alertmanager},
+		{"Loki", p.Loki},
+		{"Loki's own calls", p.LokigRPC},
+		{"the pager", p.Pager},
+	}
+}
+
 // CheckPorts reports every port that somebody else has, who that is where it can be read, and what to do.
 func CheckPorts(uses []Use) error {
 	var busy []error

@@ -231,11 +231,21 @@ func (r *runner) render(ctx context.Context) error {
 	if limit := os.Getenv("MPAC_OPEN_LIMIT"); limit != "" {
 		args = append(args, "--open-limit", limit)
 	}
-	if traces := tracesEndpoint(os.Getenv); traces != "" {
+	if traces := tracesEndpoint(r.getenv); traces != "" {
 		args = append(args, "--traces-endpoint", traces)
 	}
 	_, err = r.command(ctx, "edge", args)
 	return err
+}
+
+// getenv is a variable as our own binaries get it: the last of its name.
+func (r *runner) getenv(name string) string {
+	for _, v := range slices.Backward(r.inherit) {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 // tracesEndpoint is where spans go by the standard variables; "" when they ask for none.

@@ -38,6 +38,7 @@ func (r *runner) children() []local.Child {
 		"postgres": r.ports.Postgres, "redis": r.ports.Redis, "sandbox": r.ports.SandboxConsole, "pgw-backend": r.ports.PGW,
 		"svc-portal": r.ports.Portal, "svc-smarttab": r.ports.Smarttab, "edge": r.ports.Edge,
 	}
+	maps.Copy(ports, r.ports.OfStack())
 	var all []local.Child
 	for _, name := range slices.Sorted(maps.Keys(r.processes)) {
 		all = append(all, local.Child{State: r.processes[name].State(), Port: ports[name]})
@@ -71,6 +72,9 @@ func (r *runner) welcome() {
 		[]string{"merchant", p.Seed.Owner.Email, c.Faint("password: " + r.o.Dir.Path("platform.json"))},
 		[]string{"logs", r.o.Dir.Path("logs"), ""},
 	)
+	if r.stack != nil {
+		c.Table("  ", []string{"metrics", local.URL(r.ports.Prometheus), c.Faint("Prometheus; Loki and Alertmanager: mpac env")})
+	}
 	c.Printf("\n  next: %s\n", c.Strong(fmt.Sprintf("mpac demo%s", r.dirFlag())))
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/internal/ops/console"
 	"github.com/mpac-cloud/mpac/internal/ops/local"
 	"github.com/mpac-cloud/mpac/internal/ops/machine"
+	"github.com/mpac-cloud/mpac/internal/ops/stack"
 	"github.com/mpac-cloud/mpac/internal/ops/supervise"
 )
 
@@ -50,6 +51,9 @@ func Run(ctx context.Context, o Options, out *console.Console) error {
 	}
 	r := newRunner(o, p, out, began)
 	defer r.stop()
+	observing, endObserving := context.WithCancel(ctx)
+	defer endObserving()
+	r.observe(observing)
 	starting, cancel := context.WithTimeoutCause(ctx, ReadyWithin, fmt.Errorf("not within %s", ReadyWithin))
 	err = r.start(starting)
 	cancel()
@@ -171,6 +175,8 @@ type runner struct {
 	began   time.Time
 	ports   local.Ports
 	inherit []string
+	stack   *stack.Stack // nil: the platform runs without
+	noStack error        // why
 
 	mu        sync.Mutex // guards p while it is saved, and what follows
 	processes map[string]*supervise.Process
@@ -186,6 +192,7 @@ func newRunner(o Options, p *local.Platform, out *console.Console, began time.Ti
 		processes: map[string]*supervise.Process{}, status: local.Status{Supervisor: os.Getpid(), Since: began.UTC()},
 		poke: make(chan struct{}, 1), written: make(chan struct{}),
 	}
+	r.findStack()
 	go r.writeStatus()
 	return r
 }
@@ -313,7 +320,7 @@ func (r *runner) redis(ctx context.Context) error {
 
 // stop ends everything, what others need last.
 func (r *runner) stop() {
-	order := [][]string{{"edge"}, {"svc-smarttab", "svc-portal"}, {"pgw-backend"}, {"sandbox"}, {"redis", "postgres"}}
+	order := [][]string{{"edge"}, {"svc-smarttab", "svc-portal"}, {"pgw-backend"}, {"sandbox"}, {"redis", "postgres"}, {"collector"}, {"prometheus", "alertmanager", "loki"}}
 	for _, names := range order {
 		var together []*supervise.Process
 		r.mu.Lock()
