@@ -72,8 +72,10 @@ type Request struct {
 	Stack       string
 	Template    []byte
 	TemplateURL string // where the template is in S3; else it travels with the request
+	// Without either, the stack keeps the template that it has.
 	Parameters  map[string]string
 	Tags        map[string]string
+	Keep        []string // parameters that keep the value they have
 	Create      bool
 	Role        string // ARN of the role that CloudFormation works with; empty: ours
 }
@@ -112,10 +114,16 @@ func (c *Cloud) MakeChangeSet(ctx context.Context, r Request) (*ChangeSet, error
 	if r.Role != "" {
 		in.RoleARN = &r.Role
 	}
-	if r.TemplateURL != "" {
+	switch {
+	case r.TemplateURL != "":
 		in.TemplateURL = &r.TemplateURL
-	} else {
+	case r.Template != nil:
 		in.TemplateBody = aws.String(string(r.Template))
+	default:
+		in.UsePreviousTemplate = aws.Bool(true)
+	}
+	for _, k := range r.Keep {
+		in.Parameters = append(in.Parameters, types.Parameter{ParameterKey: aws.String(k), UsePreviousValue: aws.Bool(true)})
 	}
 	for k, v := range r.Parameters {
 		in.Parameters = append(in.Parameters, types.Parameter{ParameterKey: aws.String(k), ParameterValue: aws.String(v)})

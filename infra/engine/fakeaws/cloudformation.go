@@ -95,7 +95,10 @@ func (f *Fake) describeStacks(name string) ([]node, error) {
 }
 
 // templateOf reads the template of a request and keeps the size limits.
-func (f *Fake) templateOf(form url.Values) (*tmpl, error) {
+func (f *Fake) templateOf(form url.Values, s *stack) (*tmpl, error) {
+	if form.Get("UsePreviousTemplate") == "true" && s != nil && s.t != nil {
+		return s.t, nil
+	}
 	body := form.Get("TemplateBody")
 	if len(body) > maxBody {
 		return nil, refuse("ValidationError", "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to %d", maxBody)
@@ -129,7 +132,7 @@ func (f *Fake) createChangeSet(form url.Values) ([]node, error) {
 	case !create && (strings.HasSuffix(s.status, "_IN_PROGRESS") || strings.HasSuffix(s.status, "_FAILED") || s.status == "ROLLBACK_COMPLETE"):
 		return nil, refuse("ValidationError", "Stack:%s is in %s state and can not be updated.", s.id, s.status)
 	}
-	t, err := f.templateOf(form)
+	t, err := f.templateOf(form, s)
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +145,11 @@ func (f *Fake) createChangeSet(form url.Values) ([]node, error) {
 	}
 	// What AWS sees at once is refused at once; the rest would fail the change set. Both end the same for the one who asked.
 	given := pairs(form, "Parameters", "ParameterKey", "ParameterValue")
+	for name, keep := range pairs(form, "Parameters", "ParameterKey", "UsePreviousValue") {
+		if keep == "true" {
+			given[name] = s.parameters[name]
+		}
+	}
 	d, err := f.workOut(s, t, given, capable)
 	if err != nil {
 		return nil, refuse("ValidationError", "%s", err.Error())
