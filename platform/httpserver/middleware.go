@@ -16,6 +16,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // RequestIDHeader carries the request's id in and out.
@@ -40,7 +42,7 @@ func requestID(c *gin.Context) {
 	if !plausibleID(id) {
 		id = uuid.NewString()
 	}
-	c.Request = c.Request.WithContext(WithRequestID(c.Request.Context(), id))
+	c.Request = c.Request.WithContext(telemetry.WithTags(WithRequestID(c.Request.Context(), id)))
 	c.Header(RequestIDHeader, id)
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Cache-Control", "no-store")
@@ -63,7 +65,10 @@ func accessLog(c *gin.Context) {
 		c.Next()
 		return
 	}
-	start := time.Now()
+	start, ctx, method := time.Now(), c.Request.Context(), names.HTTPMethod.Is(knownMethod(c.Request.Method))
+	telemetry.Tag(ctx, names.RequestID, RequestID(ctx))
+	names.HTTPActive.Add(ctx, 1, method)
+	defer names.HTTPActive.Add(ctx, -1, method)
 	c.Next()
 	level := slog.LevelInfo
 	if c.Writer.Status() >= http.StatusInternalServerError {
@@ -72,7 +77,16 @@ func accessLog(c *gin.Context) {
 	slog.LogAttrs(c.Request.Context(), level, "request",
 		slog.String("method", c.Request.Method), slog.String("route", c.FullPath()), slog.String("path", c.Request.URL.Path),
 		slog.Int("status", c.Writer.Status()), slog.Int("bytes", c.Writer.Size()),
-		slog.Duration("took", time.Since(start)), slog.String("request_id", RequestID(c.Request.Context())))
+		slog.Duration("took", time.Since(start)))
+}
+
+// knownMethod bounds the values of an attribute: a client may call its method what it likes.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "_OTHER"
 }
 
 // recovery turns a panic into an internal error; the stack goes to the log.
@@ -85,6 +99,7 @@ func recovery(c *gin.Context) {
 		if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(cause) // net/http's own way to drop a connection
 		}
+		names.Panics.Add(c.Request.Context(), 1)
 		slog.ErrorContext(c.Request.Context(), "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 		if !c.Writer.Written() {
 			WriteProblem(c, problem.From(fmt.Errorf("panic: %v", cause)))

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Readiness answers /ready: 503 until every check has succeeded once, and again while draining. A later loss of the database
@@ -34,6 +36,7 @@ func (r *Readiness) Add(name string, run func(context.Context) error) {
 
 // Watch runs the checks, quickly until the first success and then every five seconds, until ctx is over.
 func (r *Readiness) Watch(ctx context.Context) {
+	defer names.Observe(r.observe, names.DependencyUp)()
 	for {
 		wait := 5 * time.Second
 		if !r.probe(ctx) {
@@ -44,6 +47,19 @@ func (r *Readiness) Watch(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
+	}
+}
+
+// observe tells what the checks found last.
+func (r *Readiness) observe(_ context.Context, say names.Say) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.checks {
+		up := 1.0
+		if c.err != nil {
+			up = 0
+		}
+		say(names.DependencyUp, up, names.Dependency.Is(c.name))
 	}
 }
 

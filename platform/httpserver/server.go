@@ -16,6 +16,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin"
+
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Config is what an operator may set.
@@ -63,6 +65,7 @@ func New(cfg Config, info Info) (*Server, error) {
 	engine.Use(requestID, otelgin.Middleware(info.Service, otelgin.WithFilter(observed)), accessLog, recovery, limitBody(info.BodyLimit), wellFormedURL)
 	engine.NoRoute(notFound)
 	engine.NoMethod(methodNotAllowed)
+	names.Panics.AtZero()
 	s := &Server{Engine: engine, Ready: &Readiness{}, cfg: cfg, info: info}
 	s.API = humagin.New(engine, openapiConfig(info))
 	engine.GET("/health", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok", "version": info.Version}) })

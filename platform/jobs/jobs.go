@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
 )
 
 // Client inserts jobs and, once started, works them.
@@ -32,6 +33,7 @@ func New(pool *pgxpool.Pool, o Options) (*Client, error) {
 		Schema: o.Schema, Workers: o.Workers, PeriodicJobs: o.Periodic, Logger: o.Logger,
 		FetchCooldown: 50 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond,
 		JobTimeout: 45 * time.Second, RescueStuckJobsAfter: time.Minute,
+		Middleware:                  []rivertype.Middleware{&tracing{}},
 		CompletedJobRetentionPeriod: time.Hour, DiscardedJobRetentionPeriod: 30 * 24 * time.Hour,
 	}
 	if o.Workers != nil {

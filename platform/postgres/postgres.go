@@ -11,13 +11,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/failpoint"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Config is what a service needs to know of its database.
@@ -40,13 +40,18 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	pc.MaxConnLifetime, pc.MaxConnIdleTime = time.Hour, 10*time.Minute
 	pc.HealthCheckPeriod = 5 * time.Second
 	pc.ConnConfig.ConnectTimeout = 5 * time.Second
-	pc.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTrimSQLInSpanName(), otelpgx.WithDisableQuerySpanNamePrefix())
+	pc.ConnConfig.Tracer = newTracer()
 	params := pc.ConnConfig.RuntimeParams
 	params["timezone"] = "UTC"
 	params["idle_in_transaction_session_timeout"] = "60000"
 	params["lock_timeout"] = millis(cfg.LockTimeout)
 	params["statement_timeout"] = millis(cfg.StatementTO)
-	return pgxpool.NewWithConfig(ctx, pc)
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, err
+	}
+	observePool(pool)
+	return pool, nil
 }
 
 func millis(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
@@ -104,7 +109,10 @@ const attempts = 4
 // it was being committed.
 func InTx(ctx context.Context, db *pgxpool.Pool, scope Scope, name string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	var err error
-	for range attempts {
+	for try := range attempts {
+		if try > 0 {
+			names.DBRepeated.Add(ctx, 1)
+		}
 		if err = once(ctx, db, scope, name, fn); !lostFight(err) {
 			return err
 		}

@@ -32,8 +32,10 @@ func Open(cfg Config) (*goredis.Client, error) {
 	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = 500*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
 	opts.PoolTimeout, opts.MaxRetries, opts.ContextTimeoutEnabled = 300*time.Millisecond, 1, true
 	client := goredis.NewClient(opts)
-	if err := errors.Join(redisotel.InstrumentTracing(client), redisotel.InstrumentMetrics(client)); err != nil {
+	if err := redisotel.InstrumentTracing(client, redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false)); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
+	client.AddHook(timed{})
+	observePool(client)
 	return client, nil
 }

@@ -1,17 +1,20 @@
 // Package telemetry starts traces, metrics and logs of a process, pushed as OTLP where the standard OTEL_ variables say so. With
 // none of them set everything stays off and costs nothing; a receiver that is away or slow costs dropped telemetry, never a
-// sale.
+// sale: whatever waits to be sent waits in a bounded queue, outside the request, and what does not fit is dropped and counted.
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/contrib/instrumentation/runtime"
@@ -22,7 +25,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	oteltrace "go.opentelemetry.io/otel/trace"
+
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
+
+// Tracer makes all our own spans.
+func Tracer() oteltrace.Tracer { return otel.Tracer(names.Scope) }
 
 // Start sets the process's logger and, when an exporter is configured, its telemetry. The returned function flushes what is
 // left within its context.
@@ -37,59 +46,123 @@ func Start(ctx context.Context, service, version string) (stop func(context.Cont
 	return export(ctx, service, version)
 }
 
+var measuring atomic.Bool
+
+// Measuring says whether the process's metrics go anywhere; what only feeds them need not be done otherwise.
+func Measuring() bool { return measuring.Load() }
+
 // exporting reports whether any of the standard variables asks for telemetry.
 func exporting() bool {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" {
 		return false
 	}
-	for _, name := range []string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-		"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER",
-	} {
-		if os.Getenv(name) != "" {
-			return true
-		}
+	return wants("TRACES") || wants("METRICS") || wants("LOGS")
+}
+
+// wants reports whether the standard variables ask for a signal. The libraries would send to a receiver on this machine when
+// they do not.
+func wants(signal string) bool {
+	if exporter := os.Getenv("OTEL_" + signal + "_EXPORTER"); exporter != "" {
+		return exporter != "none"
 	}
-	return false
+	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
+}
+
+// defaults are ours where the libraries' would let a receiver that hangs hold more, longer. The operator's own go before.
+var defaults = map[string]string{
+	"OTEL_EXPORTER_OTLP_TIMEOUT":  "5000", // milliseconds of one attempt
+	"OTEL_BSP_EXPORT_TIMEOUT":     "10000",
+	"OTEL_BSP_SCHEDULE_DELAY":     "2000",
+	"OTEL_BLRP_EXPORT_TIMEOUT":    "10000",
+	"OTEL_METRIC_EXPORT_TIMEOUT":  "10000",
+	"OTEL_METRIC_EXPORT_INTERVAL": "15000",
 }
 
 func export(ctx context.Context, service, version string) (func(context.Context) error, error) {
-	res, err := resource.New(ctx, resource.WithFromEnv(), resource.WithHost(), resource.WithTelemetrySDK(),
-		resource.WithAttributes(semconv.ServiceName(service), semconv.ServiceVersion(version), semconv.ServiceNamespace("mpac")))
+	for name, value := range defaults {
+		if os.Getenv(name) == "" {
+			_ = os.Setenv(name, value)
+		}
+	}
+	res, err := describe(ctx, service, version)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	spans, err1 := autoexport.NewSpanExporter(ctx)
-	reader, err2 := autoexport.NewMetricReader(ctx)
-	logs, err3 := autoexport.NewLogExporter(ctx)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	var stops []func(context.Context) error
+	if err := errors.Join(exportMetrics(ctx, res, &stops), exportTraces(ctx, res, &stops), exportLogs(ctx, res, service, &stops)); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	traces := trace.NewTracerProvider(trace.WithResource(res), trace.WithBatcher(spans))
-	metrics := metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader), metric.WithView(latencyView()))
-	records := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(logs)))
-	otel.SetTracerProvider(traces)
-	otel.SetMeterProvider(metrics)
-	bridge := otelslog.NewHandler(service, otelslog.WithLoggerProvider(records))
-	slog.SetDefault(slog.New(newLogHandler(os.Stderr, bridge, service)))
+	names.TelemetryDropped.AtZero()
+	names.LogLines.AtZero()
+	names.Started()
+	observeProcess()
 	if err := runtime.Start(); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		return errors.Join(traces.Shutdown(ctx), metrics.Shutdown(ctx), records.Shutdown(ctx))
+		// Metrics last: they tell what the others dropped.
+		var failed error
+		for i := range stops {
+			failed = errors.Join(failed, stops[len(stops)-1-i](ctx))
+		}
+		return failed
 	}, nil
 }
 
-// latencyView gives every histogram of seconds an edge at each figure that the platform promises, so that "the share of
-// requests faster than the target" is exact.
-func latencyView() metric.View {
-	return metric.NewView(metric.Instrument{Kind: metric.InstrumentKindHistogram, Unit: "s"}, metric.Stream{
-		Aggregation: metric.AggregationExplicitBucketHistogram{
-			Boundaries: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.8, 1, 2, 5, 10, 30, 60},
-		},
-	})
+// describe says which process it is. Two tasks of a service differ by service.instance.id: else their series would be one.
+func describe(ctx context.Context, service, version string) (*resource.Resource, error) {
+	return resource.New(ctx,
+		resource.WithAttributes(semconv.DeploymentEnvironmentName(cmp.Or(os.Getenv("MPAC_ENVIRONMENT"), "local")), semconv.ServiceInstanceID(uuid.NewString())),
+		resource.WithFromEnv(), resource.WithHost(), resource.WithTelemetrySDK(),
+		resource.WithAttributes(semconv.ServiceName(service), semconv.ServiceVersion(version), semconv.ServiceNamespace("mpac")))
+}
+
+func exportMetrics(ctx context.Context, res *resource.Resource, stops *[]func(context.Context) error) error {
+	if !wants("METRICS") {
+		return nil
+	}
+	reader, err := metricReader(ctx)
+	if err != nil {
+		return err
+	}
+	provider := metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader), metric.WithView(view))
+	otel.SetMeterProvider(provider)
+	measuring.Store(true)
+	*stops = append(*stops, provider.Shutdown)
+	return nil
+}
+
+// exportTraces samples by the standard OTEL_TRACES_SAMPLER; the default takes every trace that its caller did not decide about.
+func exportTraces(ctx context.Context, res *resource.Resource, stops *[]func(context.Context) error) error {
+	if !wants("TRACES") {
+		return nil
+	}
+	exporter, err := autoexport.NewSpanExporter(ctx)
+	if err != nil {
+		return err
+	}
+	provider := trace.NewTracerProvider(trace.WithResource(res), trace.WithSpanProcessor(newSpanQueue(exporter)))
+	otel.SetTracerProvider(provider)
+	*stops = append(*stops, provider.Shutdown)
+	return nil
+}
+
+func exportLogs(ctx context.Context, res *resource.Resource, service string, stops *[]func(context.Context) error) error {
+	if !wants("LOGS") {
+		slog.SetDefault(slog.New(newLogHandler(os.Stderr, nil, service)))
+		return nil
+	}
+	exporter, err := autoexport.NewLogExporter(ctx)
+	if err != nil {
+		return err
+	}
+	provider := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(newLogQueue(exporter)))
+	bridge := otelslog.NewHandler(names.Scope, otelslog.WithLoggerProvider(provider))
+	slog.SetDefault(slog.New(newLogHandler(os.Stderr, bridge, service)))
+	*stops = append(*stops, provider.Shutdown)
+	return nil
 }
 
 // NewLogger is the platform's logger on w, for commands that set none as the default.
