@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
+	"github.com/mpac-cloud/mpac/infra/template"
 )
 
 // inputs are the parameters that a stack is to have.
@@ -19,7 +20,7 @@ type inputs struct {
 }
 
 // inputs works a stack's parameters out, from the parameter file, the other stacks' outputs and what the stack has now.
-func (e *Engine) inputs(ctx context.Context, s *manifest.Stack, declared outline) (inputs, error) {
+func (e *Engine) inputs(ctx context.Context, s *manifest.Stack, declared *template.Template) (inputs, error) {
 	file, err := e.Manifest.ParameterFile(e.Env, s)
 	if err != nil {
 		return inputs{}, fmt.Errorf("%w", err)

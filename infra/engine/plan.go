@@ -10,6 +10,7 @@ import (
 
 	"github.com/mpac-cloud/mpac/infra/engine/cloud"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
+	"github.com/mpac-cloud/mpac/infra/template"
 )
 
 // What is to be done with a stack.
@@ -165,14 +166,14 @@ func (e *Engine) wayOut(now *cloud.Stack) string {
 	return "look at it with mpac deploy status, or remove it with mpac deploy destroy"
 }
 
-func (e *Engine) template(s *manifest.Stack) ([]byte, outline, error) {
+func (e *Engine) template(s *manifest.Stack) ([]byte, *template.Template, error) {
 	text, err := e.Manifest.TemplateText(s)
 	if err != nil {
-		return nil, outline{}, fmt.Errorf("%w", err)
+		return nil, nil, fmt.Errorf("%w", err)
 	}
-	declared, err := readOutline(text)
+	declared, err := template.Parse(s.Template, text)
 	if err != nil {
-		return nil, outline{}, fmt.Errorf("%s: %w", s.Template, err)
+		return nil, nil, fmt.Errorf("%w", err)
 	}
 	return text, declared, nil
 }
@@ -196,7 +197,7 @@ func (e *Engine) changeSet(ctx context.Context, step *Step, text []byte, values 
 }
 
 // additions are a template's resources as a change set of a create would list them, conditions aside.
-func additions(declared outline) []cloud.Change {
+func additions(declared *template.Template) []cloud.Change {
 	changes := make([]cloud.Change, 0, len(declared.Resources))
 	for _, name := range slices.Sorted(maps.Keys(declared.Resources)) {
 		changes = append(changes, cloud.Change{Action: "Add", Logical: name, Type: declared.Resources[name].Type})

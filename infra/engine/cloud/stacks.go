@@ -73,11 +73,11 @@ type Request struct {
 	Template    []byte
 	TemplateURL string // where the template is in S3; else it travels with the request
 	// Without either, the stack keeps the template that it has.
-	Parameters  map[string]string
-	Tags        map[string]string
-	Keep        []string // parameters that keep the value they have
-	Create      bool
-	Role        string // ARN of the role that CloudFormation works with; empty: ours
+	Parameters map[string]string
+	Tags       map[string]string
+	Keep       []string // parameters that keep the value they have
+	Create     bool
+	Role       string // ARN of the role that CloudFormation works with; empty: ours
 }
 
 // Change is one resource's.

@@ -77,7 +77,7 @@ func (f *Fake) describeStacks(name string) ([]node, error) {
 			shown := written(sc.parameters)
 			for _, k := range slices.Sorted(maps.Keys(shown)) {
 				value := shown[k]
-				if text(object(s.t.Parameters[k]), "NoEcho") == "true" {
+				if s.t.Parameters[k].NoEcho {
 					value = "****"
 				}
 				parameters = append(parameters, branch("member", leaf("ParameterKey", k), leaf("ParameterValue", value)))

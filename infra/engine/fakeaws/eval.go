@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mpac-cloud/mpac/infra/template"
 )
 
 // scope is what a template's expressions are worked out in.
@@ -44,15 +46,14 @@ func (s *scope) bind(given map[string]string) error {
 		return faultf("Parameters: [%s] do not exist in the template", strings.Join(unknown, ", "))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.t.Parameters)) {
-		declared := object(s.t.Parameters[name])
+		declared := s.t.Parameters[name]
 		value, is := given[name]
 		if !is {
-			if d, has := declared["Default"]; has {
-				value, _ = d.(string)
-			} else {
+			if declared.Default == nil {
 				missing = append(missing, name)
 				continue
 			}
+			value = *declared.Default
 		}
 		bound, err := bindOne(name, value, declared)
 		if err != nil {
@@ -68,70 +69,31 @@ func (s *scope) bind(given map[string]string) error {
 
 var knownParameterTypes = regexp.MustCompile(`^(String|Number|CommaDelimitedList|List<(Number|String|AWS::[A-Za-z0-9:]+)>|AWS::[A-Za-z0-9:]+|AWS::SSM::Parameter::Value<[A-Za-z0-9:<>]+>)$`)
 
-func bindOne(name, value string, declared map[string]any) (any, error) {
-	kind := text(declared, "Type")
-	if !knownParameterTypes.MatchString(kind) {
-		return nil, faultf("Template format error: Unrecognized parameter type: %s", kind)
+func bindOne(name, value string, declared template.Parameter) (any, error) {
+	if !knownParameterTypes.MatchString(declared.Type) {
+		return nil, faultf("Template format error: Unrecognized parameter type: %s", declared.Type)
 	}
-	isList := kind == "CommaDelimitedList" || strings.HasPrefix(kind, "List<")
+	isList := declared.Type == "CommaDelimitedList" || strings.HasPrefix(declared.Type, "List<")
 	values := []string{value}
 	if isList {
 		values = strings.Split(value, ",")
-		for i := range values {
-			values[i] = strings.TrimSpace(values[i])
-		}
 	}
-	for _, v := range values {
-		if err := checkParameter(name, v, kind, declared); err != nil {
-			return nil, err
-		}
-	}
-	if !isList {
-		return value, nil
+	one := declared
+	if one.Type != "Number" {
+		one.Type = "String"
 	}
 	items := make([]any, len(values))
 	for i, v := range values {
+		v = strings.TrimSpace(v)
+		if err := one.Allows(v); err != nil {
+			return nil, faultf("Parameter '%s' is not allowed: %v", name, err)
+		}
 		items[i] = v
 	}
-	return items, nil
-}
-
-func checkParameter(name, value, kind string, declared map[string]any) error {
-	if allowed, is := declared["AllowedValues"]; is {
-		if !slices.Contains(list(allowed), any(value)) {
-			return faultf("Parameter '%s' must be one of AllowedValues", name)
-		}
+	if isList {
+		return items, nil
 	}
-	if pattern := text(declared, "AllowedPattern"); pattern != "" {
-		p, err := regexp.Compile("^(?:" + pattern + ")$")
-		if err != nil {
-			return faultf("Template format error: the pattern of %s: %v", name, err)
-		}
-		if !p.MatchString(value) {
-			return faultf("Parameter %s failed to satisfy constraint: %s", name, firstText(text(declared, "ConstraintDescription"), "must match pattern "+pattern))
-		}
-	}
-	for limit, wrong := range map[string]func(v, l float64) bool{
-		"MinValue": func(v, l float64) bool { return v < l }, "MaxValue": func(v, l float64) bool { return v > l },
-	} {
-		if l, err := strconv.ParseFloat(text(declared, limit), 64); err == nil {
-			if v, err := strconv.ParseFloat(value, 64); err != nil || wrong(v, l) {
-				return faultf("Parameter '%s' must be a number within its %s", name, limit)
-			}
-		}
-	}
-	if kind == "Number" {
-		if _, err := strconv.ParseFloat(value, 64); err != nil {
-			return faultf("Parameter '%s' must be a number", name)
-		}
-	}
-	if l, err := strconv.Atoi(text(declared, "MinLength")); err == nil && len(value) < l {
-		return faultf("Parameter '%s' must contain at least %d characters", name, l)
-	}
-	if l, err := strconv.Atoi(text(declared, "MaxLength")); err == nil && len(value) > l {
-		return faultf("Parameter '%s' must contain at most %d characters", name, l)
-	}
-	return nil
+	return value, nil
 }
 
 func firstText(texts ...string) string {

@@ -101,15 +101,12 @@ func verbOf(c change) string {
 
 // make brings a resource into being, or to its new properties.
 func (f *Fake) make(sc *scope, s *stack, name string, c change) (*resource, error) {
-	declared := object(s.t.Resources[name])
-	value, err := sc.eval(declared["Properties"])
+	declared := s.t.Resources[name]
+	value, err := sc.eval(declared.Properties)
 	if err != nil {
 		return nil, err
 	}
-	r := &resource{logical: name, kind: text(declared, "Type"), properties: object(value), deletionPolicy: text(declared, "DeletionPolicy"), stack: s, revision: 1}
-	if r.properties == nil {
-		r.properties = map[string]any{}
-	}
+	r := &resource{logical: name, kind: declared.Type, properties: object(value), deletionPolicy: declared.DeletionPolicy, stack: s, revision: 1}
 	if old := s.resources[name]; old != nil {
 		r.uid, r.revision = old.uid, old.revision+1
 		replaced := c.replacement == "True"
@@ -138,7 +135,7 @@ func (f *Fake) finish(s *stack, sc *scope, d *draft, verb string) {
 		delete(s.resources, name)
 	}
 	for name := range s.resources {
-		s.resources[name].deletionPolicy = text(object(d.t.Resources[name]), "DeletionPolicy")
+		s.resources[name].deletionPolicy = d.t.Resources[name].DeletionPolicy
 	}
 	outputs, err := sc.outputs()
 	if err != nil {
@@ -170,7 +167,7 @@ func (f *Fake) rollBack(s *stack, set *changeSet, before snapshot, done []string
 	at := slices.Index(set.draft.order, failed)
 	if at+1 < len(set.draft.order) {
 		next := set.draft.order[at+1]
-		f.tell(s, next, "", text(object(s.t.Resources[next]), "Type"), verb+"_FAILED", "Resource "+map[bool]string{true: "creation", false: "update"}[set.create]+" cancelled")
+		f.tell(s, next, "", s.t.Resources[next].Type, verb+"_FAILED", "Resource "+map[bool]string{true: "creation", false: "update"}[set.create]+" cancelled")
 	}
 	f.turn(s, rolling+"_IN_PROGRESS", fmt.Sprintf("The following resource(s) failed to %s: [%s]. ", strings.ToLower(verb), failed))
 	for _, name := range slices.Backward(done) {

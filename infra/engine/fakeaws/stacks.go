@@ -111,17 +111,12 @@ func (f *Fake) workOut(s *stack, t *tmpl, given map[string]string, capable bool)
 
 // resource works out one resource and notes what of it changes.
 func (d *draft) resource(sc *scope, s *stack, name string, born map[string]*resource) error {
-	declared := object(d.t.Resources[name])
-	value, err := sc.eval(declared["Properties"])
+	declared := d.t.Resources[name]
+	value, err := sc.eval(declared.Properties)
 	if err != nil {
 		return err
 	}
-	wanted := &resource{
-		logical: name, kind: text(declared, "Type"), properties: object(value), deletionPolicy: text(declared, "DeletionPolicy"), stack: s,
-	}
-	if wanted.properties == nil {
-		wanted.properties = map[string]any{}
-	}
+	wanted := &resource{logical: name, kind: declared.Type, properties: object(value), deletionPolicy: declared.DeletionPolicy, stack: s}
 	born[name] = wanted
 	old := s.resources[name]
 	if old == nil {
@@ -177,12 +172,11 @@ func replaces(kind, property string) bool {
 func (s *scope) activeResources() (map[string]bool, error) {
 	active := map[string]bool{}
 	for name, r := range s.t.Resources {
-		condition := text(object(r), "Condition")
-		if condition == "" {
+		if r.Condition == "" {
 			active[name] = true
 			continue
 		}
-		holds, err := s.condition(condition)
+		holds, err := s.condition(r.Condition)
 		if err != nil {
 			return nil, err
 		}
@@ -197,9 +191,9 @@ func (s *scope) activeResources() (map[string]bool, error) {
 func (s *scope) outputs() (map[string]string, error) {
 	out := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(s.t.Outputs)) {
-		o := object(s.t.Outputs[name])
-		if condition := text(o, "Condition"); condition != "" {
-			holds, err := s.condition(condition)
+		o := s.t.Outputs[name]
+		if o.Condition != "" {
+			holds, err := s.condition(o.Condition)
 			if err != nil {
 				return nil, err
 			}
@@ -207,7 +201,7 @@ func (s *scope) outputs() (map[string]string, error) {
 				continue
 			}
 		}
-		value, err := s.eval(o["Value"])
+		value, err := s.eval(o.Value)
 		if err != nil {
 			return nil, err
 		}
@@ -227,13 +221,7 @@ func check(t *tmpl, capable bool) error {
 	}
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(t.Resources)) {
-		r := object(t.Resources[name])
-		for key := range r {
-			if !slices.Contains([]string{"Type", "Properties", "DependsOn", "Condition", "DeletionPolicy", "UpdateReplacePolicy", "Metadata", "CreationPolicy", "UpdatePolicy"}, key) {
-				return faultf("Invalid template resource property '%s' of %s", key, name)
-			}
-		}
-		kind := text(r, "Type")
+		kind := t.Resources[name].Type
 		if _, known := kinds[kind]; !known {
 			unknown = append(unknown, kind)
 		}
@@ -245,18 +233,16 @@ func check(t *tmpl, capable bool) error {
 		return faultf("Template format error: Unrecognized resource types: [%s]", strings.Join(unknown, ", "))
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Resources)) {
-		for _, need := range t.resourceNeeds(name) {
-			_, isParameter := t.Parameters[need]
-			_, isResource := t.Resources[need]
-			if !isParameter && !isResource && !strings.HasPrefix(need, "AWS::") {
-				return faultf("Template format error: Unresolved resource dependencies [%s] in the Resources block of the template", need)
-			}
-		}
-		if err := checkAttributes(t, object(t.Resources[name])["Properties"]); err != nil {
+		if err := checkAttributes(t, t.Resources[name].Properties); err != nil {
 			return err
 		}
 	}
-	return checkAttributes(t, map[string]any(t.Outputs))
+	for _, name := range slices.Sorted(maps.Keys(t.Outputs)) {
+		if err := checkAttributes(t, t.Outputs[name].Value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkAttributes looks at every GetAtt, also at those behind a condition that does not hold.
@@ -305,7 +291,7 @@ func checkAttribute(t *tmpl, name string, attribute any) error {
 	if !isText {
 		return nil // worked out later
 	}
-	if _, known := kinds[text(object(r), "Type")].attributes[written]; !known {
+	if _, known := kinds[r.Type].attributes[written]; !known {
 		return faultf("Template error: resource %s does not support attribute type %s in Fn::GetAtt", name, written)
 	}
 	return nil
