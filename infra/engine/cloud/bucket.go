@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -94,4 +95,33 @@ func (c *Cloud) PutTemplate(ctx context.Context, stack string, text []byte) (str
 		return "", fmt.Errorf("%s: its template: %w", stack, err)
 	}
 	return fmt.Sprintf("https://%s.s3.%s.amazonaws.com/%s", c.Bucket(), c.Region, key), nil
+}
+
+// PutRecord writes a small document into the artefact bucket; its versions are kept.
+func (c *Cloud) PutRecord(ctx context.Context, key string, record any) error {
+	text, err := json.Marshal(record)
+	if err != nil {
+		return fmt.Errorf("record %s: %w", key, err)
+	}
+	_, err = c.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(c.Bucket()), Key: &key, Body: bytes.NewReader(text), ContentType: aws.String("application/json")})
+	if err != nil {
+		return fmt.Errorf("record %s: %w", key, err)
+	}
+	return nil
+}
+
+// Record reads a document that PutRecord wrote; false when there is none.
+func (c *Cloud) Record(ctx context.Context, key string, into any) (bool, error) {
+	out, err := c.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(c.Bucket()), Key: &key})
+	if hasCode(err, "NoSuchKey") {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("record %s: %w", key, err)
+	}
+	defer func() { _ = out.Body.Close() }()
+	if err := json.NewDecoder(out.Body).Decode(into); err != nil {
+		return false, fmt.Errorf("record %s: %w", key, err)
+	}
+	return true, nil
 }

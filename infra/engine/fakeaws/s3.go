@@ -82,6 +82,12 @@ func (f *Fake) serveS3(w http.ResponseWriter, r *http.Request) {
 		b.tags = body
 	case r.Method == http.MethodPut:
 		b.set[strings.TrimSuffix(r.URL.RawQuery, "=")] = string(body)
+	case r.Method == http.MethodGet && key != "":
+		if b.objects[key] == nil {
+			s3error(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
+			return
+		}
+		_, _ = w.Write(b.objects[key]) //nolint:gosec // it is what the client under test sent
 	case r.Method == http.MethodGet && r.URL.Query().Has("tagging"):
 		if b.tags == nil {
 			s3error(w, http.StatusNotFound, "NoSuchTagSet", "The TagSet does not exist")

@@ -115,3 +115,6 @@ func (m *Manifest) CheckDestroy(selection Selection, there func(stack string) bo
 	}
 	return errors.Join(wrong...)
 }
+
+// ServiceNames are the names of a stack's services in one order.
+func (s *Stack) ServiceNames() []string { return slices.Sorted(maps.Keys(s.Services)) }
