@@ -15,9 +15,9 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb/pgwdbtest"
 	"github.com/mpac-cloud/mpac/pgw/internal/provider/paypay/paypaytest"
-	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/postgres/pgtest"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 )
 
 // machine runs pgw-backend as a process that dies at failpoints and is started again.

@@ -25,11 +25,11 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/provider/paypay"
 	"github.com/mpac-cloud/mpac/pgw/internal/provider/paypay/paypaytest"
 	"github.com/mpac-cloud/mpac/pgw/internal/ratelimit"
-	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
 	"github.com/mpac-cloud/mpac/pgw/internal/webhook"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/hmacsig"
 	"github.com/mpac-cloud/mpac/platform/httpserver/openapitest"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 )
 
 // bundle is a whole gateway over a real database, PayPay played beside it, and a partner with a merchant and a store.

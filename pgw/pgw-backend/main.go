@@ -10,7 +10,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/partition"
 	"github.com/mpac-cloud/mpac/pgw/internal/partner"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
-	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/service"
 )
 

@@ -24,7 +24,6 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/ratelimit"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon"
 	"github.com/mpac-cloud/mpac/pgw/internal/refund"
-	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
 	"github.com/mpac-cloud/mpac/pgw/internal/webhook"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/config"
@@ -32,6 +31,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/jobs"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/redis"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/service"
 )
 

@@ -11,10 +11,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 )
 
 // Keep is how long an answer is given again.

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mpac-cloud/mpac/pgw/internal/pan"
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
 	"github.com/mpac-cloud/mpac/platform/money"
+	"github.com/mpac-cloud/mpac/platform/pan"
 	"github.com/mpac-cloud/mpac/platform/problem"
 )
 

@@ -8,8 +8,8 @@ package merchant
 import (
 	"time"
 
-	"github.com/mpac-cloud/mpac/pgw/internal/pan"
 	"github.com/mpac-cloud/mpac/platform/config"
+	"github.com/mpac-cloud/mpac/platform/pan"
 	"github.com/mpac-cloud/mpac/platform/problem"
 )
 

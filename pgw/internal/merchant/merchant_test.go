@@ -20,7 +20,6 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/merchant"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb/pgwdbtest"
-	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/httpserver"
@@ -28,6 +27,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/postgres/pgtest"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 )
 
 var tenant = merchant.Tenant{PartnerID: "cp_test", Mode: "test"}

@@ -10,11 +10,11 @@ import (
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
-	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 )
 
 // Service keeps and looks up configuration.

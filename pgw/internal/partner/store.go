@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
-	"github.com/mpac-cloud/mpac/pgw/internal/sealed"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/hmacsig"
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/sealed"
 )
 
 // Who a caller is is asked before a tenant is known: these names are in the list of jobs that may see all.

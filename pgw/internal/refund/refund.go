@@ -12,9 +12,9 @@ import (
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/pgw/internal/intent"
-	"github.com/mpac-cloud/mpac/pgw/internal/pan"
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
 	"github.com/mpac-cloud/mpac/platform/money"
+	"github.com/mpac-cloud/mpac/platform/pan"
 	"github.com/mpac-cloud/mpac/platform/problem"
 )
 
