@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"sync"
 	"syscall"
 	"testing"
@@ -169,5 +168,3 @@ func redisGone(t *testing.T, p *platform.Platform) {
 		t.Errorf("%d completed payments, want 12", got)
 	}
 }
-
-var _ = fmt.Sprint

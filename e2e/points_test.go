@@ -217,7 +217,7 @@ var readers = []string{"InReadTx", "read", "inRead"}
 var shape = regexp.MustCompile(`^(pgw|smarttab|portal|recon)(\.[a-z_-]+)+$`)
 
 func pointsInFile(path string, found map[string]string) error {
-	source, err := os.ReadFile(path) //nolint:gosec // our own source
+	source, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}

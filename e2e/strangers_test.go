@@ -22,7 +22,7 @@ type route struct {
 // routesOf asks the binary itself: the list comes from its router.
 func routesOf(t *testing.T, p *platform.Platform, binary string) (all []route) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), filepath.Join(p.Bin(), binary), "routes", "--json").Output() //nolint:gosec // our own binary
+	out, err := exec.CommandContext(t.Context(), filepath.Join(p.Bin(), binary), "routes", "--json").Output()
 	must(t, err)
 	must(t, json.Unmarshal(out, &all))
 	if len(all) < 10 {

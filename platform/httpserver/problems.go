@@ -86,9 +86,9 @@ func fromHuma(status int, msg string, errs []error) *problem.Error {
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) {
 			field, reason := worded(d)
-			e.AddField(field, "%s", reason)
+			e = e.AddField(field, "%s", reason)
 		} else if err != nil {
-			e.AddField("body", "%s", err.Error())
+			e = e.AddField("body", "%s", err.Error())
 		}
 	}
 	return e

@@ -90,7 +90,7 @@ func openapiConfig(info Info) huma.Config {
 // Run serves until ctx is over, then drains: /ready says 503 for DrainDelay, no new connection is taken, and what is under
 // way may finish within DrainTimeout.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.cfg.Addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR %s: %w", s.cfg.Addr, err)
 	}

@@ -129,7 +129,7 @@ func TestReadinessOpensOnceAndClosesWhileDraining(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := setup(t)
-		var database error = errors.New("away")
+		database := errors.New("away")
 		s.Ready.Add("database", func(context.Context) error { return database })
 		go s.Ready.Watch(t.Context())
 		expect := func(when string, status int) {

@@ -191,9 +191,9 @@ func Product(a, b int64) (int64, error) {
 		return 0, ErrOverflow
 	}
 	if negative {
-		return -int64(lo), nil //nolint:gosec // at most MaxInt64
+		return -int64(lo), nil
 	}
-	return int64(lo), nil //nolint:gosec // at most MaxInt64
+	return int64(lo), nil
 }
 
 func magnitude(v int64) uint64 {
@@ -213,7 +213,7 @@ func Allocate(total int64, weights []int64) []int64 {
 	}
 	var sum uint64
 	for _, w := range weights {
-		sum += uint64(max(w, 0)) //nolint:gosec // not negative
+		sum += uint64(max(w, 0))
 	}
 	if sum == 0 {
 		shares[0] = total
@@ -222,7 +222,7 @@ func Allocate(total int64, weights []int64) []int64 {
 	remainders := make([]uint64, len(weights))
 	left := total
 	for i, w := range weights {
-		hi, lo := bits.Mul64(uint64(max(total, 0)), uint64(max(w, 0))) //nolint:gosec // not negative
+		hi, lo := bits.Mul64(uint64(max(total, 0)), uint64(max(w, 0)))
 		quotient, remainder := bits.Div64(hi, lo, sum)
 		shares[i], remainders[i] = int64(quotient), remainder //nolint:gosec // at most total
 		left -= shares[i]

@@ -18,7 +18,7 @@ import (
 // which is there to be read, nor its values.
 func newTracer() pgx.QueryTracer {
 	names.DBRepeated.AtZero()
-	return otelpgx.NewTracer(otelpgx.WithSpanNameFunc(spanName), otelpgx.WithDisableQuerySpanNamePrefix(),
+	return otelpgx.NewTracer(otelpgx.WithSpanNameFunc(spanName),
 		otelpgx.WithDisableSQLStatementInAttributes(), otelpgx.WithDisableConnectionDetailsInAttributes(), otelpgx.WithDisableAcquireTracer())
 }
 

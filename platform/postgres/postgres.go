@@ -130,7 +130,8 @@ func once(ctx context.Context, db *pgxpool.Pool, scope Scope, name string, fn fu
 		return fmt.Errorf("%s: begin: %w", name, err)
 	}
 	defer rollback(ctx, tx)
-	if err := fn(ctx, tx); err != nil {
+	waiting := &afterCommit{}
+	if err := fn(context.WithValue(ctx, afterCommitKey{}, waiting), tx); err != nil {
 		return err
 	}
 	failpoint.Hit(name + ".before-commit")
@@ -138,6 +139,9 @@ func once(ctx context.Context, db *pgxpool.Pool, scope Scope, name string, fn fu
 		return commitError(name, err)
 	}
 	failpoint.Hit(name + ".after-commit")
+	for _, do := range waiting.do {
+		do()
+	}
 	return nil
 }
 
@@ -217,3 +221,19 @@ func violates(err error, state, constraint string) bool {
 
 // IsNoRows reports whether err says that a query found nothing.
 func IsNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+
+// afterCommit is what waits for a transaction's commit.
+type afterCommit struct{ do []func() }
+
+type afterCommitKey struct{}
+
+// AfterCommit has do done once the transaction that ctx belongs to is committed, and not at all when it is undone: for counting,
+// never for work that must not be lost. Outside a transaction it is done at once.
+func AfterCommit(ctx context.Context, do func()) {
+	waiting, _ := ctx.Value(afterCommitKey{}).(*afterCommit)
+	if waiting == nil {
+		do()
+		return
+	}
+	waiting.do = append(waiting.do, do)
+}

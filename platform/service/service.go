@@ -70,7 +70,7 @@ func (s Service[C]) Main() {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", s.Name, err)
 		var coded interface{ ExitCode() int }
 		if errors.As(err, &coded) {
-			os.Exit(coded.ExitCode()) //nolint:gocritic // stop has nothing left to do
+			os.Exit(coded.ExitCode())
 		}
 		os.Exit(1)
 	}

@@ -35,7 +35,7 @@ var serverURL = sync.OnceValues(func() (string, error) {
 func startShared() (string, error) {
 	run := os.Getppid()
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("mpac-pgtest-%d-%d", os.Getuid(), run))
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the unprivileged server must enter
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	unlock, err := lockFile(dir + ".lock")
@@ -44,7 +44,7 @@ func startShared() (string, error) {
 	}
 	defer unlock()
 	urlFile := filepath.Join(dir, "url")
-	if url, err := os.ReadFile(urlFile); err == nil && answers(string(url)) { //nolint:gosec // our own directory
+	if url, err := os.ReadFile(urlFile); err == nil && answers(string(url)) {
 		return string(url), nil
 	}
 	url, err := start(dir, run)
@@ -55,11 +55,11 @@ func startShared() (string, error) {
 }
 
 func lockFile(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // our own name
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a descriptor
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		return nil, err
 	}
 	return func() { _ = f.Close() }, nil
@@ -118,7 +118,7 @@ func start(dir string, run int) (string, error) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	log, _ := os.ReadFile(filepath.Join(dir, "server.log")) //nolint:gosec // our own directory
+	log, _ := os.ReadFile(filepath.Join(dir, "server.log"))
 	return "", fmt.Errorf("pgtest: PostgreSQL did not start within 30 s:\n%s", log)
 }
 
@@ -133,7 +133,7 @@ func asUnprivileged(cmd *exec.Cmd, dir string) error {
 	}
 	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(err1, err2, os.Chown(dir, int(uid), int(gid))); err != nil { //nolint:gosec // 32 bits
+	if err := errors.Join(err1, err2, os.Chown(dir, int(uid), int(gid))); err != nil {
 		return err
 	}
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
