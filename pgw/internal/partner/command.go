@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mpac-cloud/mpac/platform/handover"
 )
 
 // Commands are `partner create`, `partner key add` and `partner key revoke`; open gives them a Store and its end.
@@ -22,7 +24,7 @@ func Commands(open func(ctx context.Context) (*Store, func(), error)) *cobra.Com
 
 func createCommand(open func(ctx context.Context) (*Store, func(), error)) *cobra.Command {
 	var p NewPartner
-	var asJSON bool
+	var as form
 	cmd := &cobra.Command{
 		Use: "create", Short: "Make a partner with a first API key; the secret is shown this once", Args: cobra.NoArgs,
 		Example: "  pgw-backend partner create --name 'Example Pay' --mode test --cors-origin https://till.example.com",
@@ -42,20 +44,21 @@ func createCommand(open func(ctx context.Context) (*Store, func(), error)) *cobr
 			if err != nil {
 				return err
 			}
-			return show(cmd.OutOrStdout(), created, asJSON)
+			return show(cmd.OutOrStdout(), created, as)
 		},
 	}
 	cmd.Flags().StringVar(&p.Name, "name", "", "the partner's name")
 	cmd.Flags().StringVar(&p.Mode, "mode", Test, "test or live")
 	cmd.Flags().BoolVar(&p.Form2Only, "form2-only", false, "refuse signatures of form 1 for this key")
 	cmd.Flags().StringArrayVar(&p.Origins, "cors-origin", nil, "browser origin that may use payment tokens (may be repeated; * is any)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	as.flags(cmd)
 	return cmd
 }
 
 func addKeyCommand(open func(ctx context.Context) (*Store, func(), error)) *cobra.Command {
 	var partnerID, mode string
-	var form2Only, asJSON bool
+	var form2Only bool
+	var as form
 	var life time.Duration
 	cmd := &cobra.Command{
 		Use: "add", Short: "Give a partner a further key; the secret is shown this once", Args: cobra.NoArgs,
@@ -77,14 +80,14 @@ func addKeyCommand(open func(ctx context.Context) (*Store, func(), error)) *cobr
 			if err != nil {
 				return err
 			}
-			return show(cmd.OutOrStdout(), created, asJSON)
+			return show(cmd.OutOrStdout(), created, as)
 		},
 	}
 	cmd.Flags().StringVar(&partnerID, "partner", "", "the partner's id")
 	cmd.Flags().StringVar(&mode, "mode", Test, "test or live")
 	cmd.Flags().BoolVar(&form2Only, "form2-only", false, "refuse signatures of form 1 for this key")
 	cmd.Flags().DurationVar(&life, "expires-in", 0, "how long it is valid; 0: until it is revoked")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	as.flags(cmd)
 	_ = cmd.MarkFlagRequired("partner")
 	return cmd
 }
@@ -119,8 +122,31 @@ func checkMode(mode string) error {
 	return nil
 }
 
-func show(w io.Writer, c Created, asJSON bool) error {
-	if asJSON {
+// form is how a key is shown.
+type form struct {
+	json   bool
+	sealTo string
+}
+
+func (f *form) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.json, "json", false, "as JSON")
+	cmd.Flags().StringVar(&f.sealTo, "seal-to", "", "print the JSON sealed to this key, for a log that others read (mpac deploy secrets gives it)")
+}
+
+func show(w io.Writer, c Created, as form) error {
+	if as.sealTo != "" {
+		text, err := json.Marshal(c) //nolint:gosec // it is sealed at once
+		if err != nil {
+			return err
+		}
+		line, err := handover.Seal(as.sealTo, text)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(w, line)
+		return err
+	}
+	if as.json {
 		return json.NewEncoder(w).Encode(c) //nolint:gosec // showing it this once is what the command is for
 	}
 	_, err := fmt.Fprintf(w, "partner     %s\nmode        %s\nAPI key     %s\nsecret key  %s\n\nThe secret key is not kept: note it now.\n",
