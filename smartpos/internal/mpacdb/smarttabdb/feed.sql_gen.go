@@ -11,33 +11,6 @@ import (
 	"time"
 )
 
-const advanceFeed = `-- name: AdvanceFeed :execrows
-UPDATE smarttab.feed_cursor
-SET applied_event = $1, applied_until = greatest(applied_until, $2::timestamptz), updated_at = now()
-WHERE shard = $3 AND lease_owner = $4
-`
-
-type AdvanceFeedParams struct {
-	AppliedEvent string
-	AppliedUntil time.Time
-	Shard        int32
-	Owner        string
-}
-
-// One event has taken effect. No row changed: the lease is lost, and with it the effect.
-func (q *Queries) AdvanceFeed(ctx context.Context, arg AdvanceFeedParams) (int64, error) {
-	result, err := q.db.Exec(ctx, advanceFeed,
-		arg.AppliedEvent,
-		arg.AppliedUntil,
-		arg.Shard,
-		arg.Owner,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const countParked = `-- name: CountParked :one
 SELECT count(*) FROM smarttab.feed_parked
 `
@@ -217,6 +190,32 @@ type ReleaseFeedShardParams struct {
 func (q *Queries) ReleaseFeedShard(ctx context.Context, arg ReleaseFeedShardParams) error {
 	_, err := q.db.Exec(ctx, releaseFeedShard, arg.Shard, arg.Owner)
 	return err
+}
+
+const stepFeed = `-- name: StepFeed :one
+SELECT smarttab.feed_step($1, $2, $3, $4, $5)::boolean AS held
+`
+
+type StepFeedParams struct {
+	Shard int32
+	Owner string
+	Event string
+	Made  time.Time
+	Next  string
+}
+
+// One event has taken effect. False: the lease is lost, and with it the effect.
+func (q *Queries) StepFeed(ctx context.Context, arg StepFeedParams) (bool, error) {
+	row := q.db.QueryRow(ctx, stepFeed,
+		arg.Shard,
+		arg.Owner,
+		arg.Event,
+		arg.Made,
+		arg.Next,
+	)
+	var held bool
+	err := row.Scan(&held)
+	return held, err
 }
 
 const turnFeedPage = `-- name: TurnFeedPage :execrows

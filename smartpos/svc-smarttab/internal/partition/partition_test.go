@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,6 +113,39 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// Every task of the service keeps the partitions, and at a start all of them at once.
+func TestManyTasksAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const tasks = 8
+	for range 5 { // days
+		reports := make(chan partition.Report, tasks)
+		var running sync.WaitGroup
+		for range tasks {
+			running.Go(func() {
+				report, err := partition.New(b.db, b.clock.Now).Keep(b.t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				reports <- report
+			})
+		}
+		running.Wait()
+		close(reports)
+		var sum partition.Report
+		for r := range reports {
+			sum.Made, sum.Dropped, sum.Stray = sum.Made+r.Made, sum.Dropped+r.Dropped, sum.Stray+r.Stray
+		}
+		if sum.Made == 0 || sum.Stray != 0 {
+			t.Errorf("all together: %+v", sum)
+		}
+		b.clock.Advance(48 * time.Hour)
+	}
+	if again := b.keep(); again.Made == 0 {
+		t.Error("nothing was left to do: the days did not advance")
+	}
+}
+
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -191,8 +225,7 @@ func TestUnscopedSeesNothing(t *testing.T) {
 		}
 	}
 	unguarded := b.names(`SELECT c.oid::regclass::text FROM pg_class c
-		WHERE c.relnamespace = 'smarttab'::regnamespace AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-		  AND c.relname <> 'feed_cursor' -- of no tenant`)
+		WHERE c.relnamespace = 'smarttab'::regnamespace AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)`)
 	if len(unguarded) > 0 {
 		t.Errorf("without row-level security: %s", strings.Join(unguarded, ", "))
 	}

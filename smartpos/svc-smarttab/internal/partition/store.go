@@ -78,8 +78,11 @@ func (k *Keeper) Keep(ctx context.Context) (Report, error) {
 func (k *Keeper) do(ctx context.Context, t task, today time.Time, report *Report) error {
 	return postgres.InTx(ctx, k.db, scope, "smarttab.partition."+t.action, func(ctx context.Context, tx pgx.Tx) error {
 		if t.action == "drop" {
-			report.Dropped++
-			_, err := tx.Exec(ctx, "SELECT smarttab.partition_drop($1, $2::date, $3::date)", t.table, t.day, today)
+			var dropped bool
+			err := tx.QueryRow(ctx, "SELECT smarttab.partition_drop($1, $2::date, $3::date)", t.table, t.day, today).Scan(&dropped)
+			if dropped {
+				report.Dropped++
+			}
 			return err
 		}
 		var outcome string

@@ -1,13 +1,16 @@
 package pgwfeed_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/mpac-cloud/mpac/pgw/client"
+	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/bill"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/payment"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/settlement"
@@ -255,9 +258,40 @@ func TestTheFeedAloneSeesWhatIsParked(t *testing.T) {
 	till.Gateway.Publish("ev_1", client.EventIntentSucceeded, stranger.ID, stranger)
 	till.Read(till.Reader)
 	till.Eventually("parked", func() bool { n, _ := till.Reader.Parked(t.Context()); return n == 1 })
-	var n int
-	if err := till.Pool.QueryRow(t.Context(), "SELECT count(*) FROM smarttab.feed_parked").Scan(&n); err != nil || n != 0 {
-		t.Errorf("an unscoped reader sees %d, %v", n, err)
+	for _, table := range []string{"feed_parked", "feed_cursor"} {
+		var n int
+		if err := till.Pool.QueryRow(t.Context(), "SELECT count(*) FROM smarttab."+table).Scan(&n); err != nil || n != 0 {
+			t.Errorf("an unscoped reader sees %d of %s, %v", n, table, err)
+		}
+	}
+}
+
+// The step past an event sees the cursor; the tenant's transaction that it is taken in does not, neither before nor after.
+func TestTheStepLendsItsSightToNobody(t *testing.T) {
+	t.Parallel()
+	till := tilltest.New(t)
+	if _, err := till.Admin.Exec(t.Context(), "INSERT INTO smarttab.feed_cursor (shard, lease_owner) VALUES (7, 'me')"); err != nil {
+		t.Fatal(err)
+	}
+	scope := postgres.NewScope("merchant_id", till.Merchant.String(), "store_id", till.Store.String())
+	err := postgres.InTx(t.Context(), till.Pool, scope, "test", func(ctx context.Context, tx pgx.Tx) error {
+		var mine, other bool
+		var seen int
+		const step = "SELECT smarttab.feed_step(7, $1, 'ev_1', now(), 'epoch001.1')"
+		if err := tx.QueryRow(ctx, step, "me").Scan(&mine); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, step, "somebody").Scan(&other); err != nil {
+			return err
+		}
+		err := tx.QueryRow(ctx, "SELECT count(*) FROM smarttab.feed_cursor").Scan(&seen)
+		if !mine || other || seen != 0 {
+			t.Errorf("the holder steps: %t, another: %t, rows seen: %d", mine, other, seen)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -22,7 +22,8 @@ import (
 
 type database = *pgxpool.Pool
 
-// everybody is the scope in which the feed sees all tenants: to find whose payment an event is about, and to keep what it parks.
+// everybody is the scope in which the feed sees all tenants: to find whose payment an event is about, to keep what it parks, and
+// to keep its place.
 var everybody = postgres.CrossTenant("smarttab.feed")
 
 // errLeaseLost ends a reader's work on a shard: another task has it.
@@ -42,7 +43,7 @@ type cursor struct {
 func (r *Reader) lease(ctx context.Context, shard int32) (cursor, bool, error) {
 	var c cursor
 	held := false
-	err := postgres.InTx(ctx, r.DB, postgres.Scope{}, "smarttab.feed.lease", func(ctx context.Context, tx pgx.Tx) error {
+	err := postgres.InTx(ctx, r.DB, everybody, "smarttab.feed.lease", func(ctx context.Context, tx pgx.Tx) error {
 		q := smarttabdb.New(tx)
 		if err := q.EnsureFeedShard(ctx, shard); err != nil {
 			return err
@@ -63,14 +64,14 @@ func (r *Reader) lease(ctx context.Context, shard int32) (cursor, bool, error) {
 
 // release gives the lease of a shard back, so that another task need not wait for its end.
 func (r *Reader) release(ctx context.Context, shard int32) error {
-	return postgres.InTx(ctx, r.DB, postgres.Scope{}, "smarttab.feed.release", func(ctx context.Context, tx pgx.Tx) error {
+	return postgres.InTx(ctx, r.DB, everybody, "smarttab.feed.release", func(ctx context.Context, tx pgx.Tx) error {
 		return smarttabdb.New(tx).ReleaseFeedShard(ctx, smarttabdb.ReleaseFeedShardParams{Shard: shard, Owner: r.Owner})
 	})
 }
 
 // turn moves the cursor to another page, or into and out of a resync.
 func (r *Reader) turn(ctx context.Context, shard int32, after string, resyncing bool) error {
-	return postgres.InTx(ctx, r.DB, postgres.Scope{}, "smarttab.feed.turn", func(ctx context.Context, tx pgx.Tx) error {
+	return postgres.InTx(ctx, r.DB, everybody, "smarttab.feed.turn", func(ctx context.Context, tx pgx.Tx) error {
 		n, err := smarttabdb.New(tx).TurnFeedPage(ctx, smarttabdb.TurnFeedPageParams{
 			Shard: shard, Owner: r.Owner, After: after, Resyncing: resyncing,
 		})
@@ -87,13 +88,13 @@ type step struct {
 
 // take moves the cursor past the event.
 func (r *Reader) take(ctx context.Context, tx pgx.Tx, st step) error {
-	q := smarttabdb.New(tx)
-	if err := leased(q.AdvanceFeed(ctx, smarttabdb.AdvanceFeedParams{
-		Shard: st.shard, Owner: r.Owner, AppliedEvent: st.event.ID, AppliedUntil: st.event.CreatedAt,
-	})); err != nil || st.next == "" {
-		return err
+	held, err := smarttabdb.New(tx).StepFeed(ctx, smarttabdb.StepFeedParams{
+		Shard: st.shard, Owner: r.Owner, Event: st.event.ID, Made: st.event.CreatedAt, Next: st.next,
+	})
+	if err == nil && !held {
+		return errLeaseLost
 	}
-	return leased(q.TurnFeedPage(ctx, smarttabdb.TurnFeedPageParams{Shard: st.shard, Owner: r.Owner, After: st.next}))
+	return err
 }
 
 func leased(n int64, err error) error {

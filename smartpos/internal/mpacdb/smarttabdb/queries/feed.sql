@@ -11,11 +11,9 @@ RETURNING after, applied_event, applied_until, resyncing;
 -- name: ReleaseFeedShard :exec
 UPDATE smarttab.feed_cursor SET lease_until = '-infinity' WHERE shard = @shard AND lease_owner = @owner;
 
--- name: AdvanceFeed :execrows
--- One event has taken effect. No row changed: the lease is lost, and with it the effect.
-UPDATE smarttab.feed_cursor
-SET applied_event = @applied_event, applied_until = greatest(applied_until, @applied_until::timestamptz), updated_at = now()
-WHERE shard = @shard AND lease_owner = @owner;
+-- name: StepFeed :one
+-- One event has taken effect. False: the lease is lost, and with it the effect.
+SELECT smarttab.feed_step(@shard, @owner, @event, @made, @next)::boolean AS held;
 
 -- name: TurnFeedPage :execrows
 UPDATE smarttab.feed_cursor
