@@ -1,0 +1,163 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mpac-cloud/mpac/infra/template"
+)
+
+// checkEdge: load balancers, listeners, names.
+func checkEdge(c *checker, system string, stacks []*template.Stack) {
+	for _, lb := range of(stacks, "AWS::ElasticLoadBalancingV2::LoadBalancer") {
+		c.want(lb.Name, "access logs", attribute(lb, "LoadBalancerAttributes", "access_logs.s3.enabled"), "true")
+		c.want(lb.Name, "the access logs' bucket", attribute(lb, "LoadBalancerAttributes", "access_logs.s3.bucket"), "${AccessLogBucket}")
+		c.want(lb.Name, "invalid header fields", attribute(lb, "LoadBalancerAttributes", "routing.http.drop_invalid_header_fields.enabled"), "true")
+		idle := attribute(lb, "LoadBalancerAttributes", "idle_timeout.timeout_seconds")
+		// The WebSocket's ping is 30 s.
+		if seconds := (&template.Resource{Properties: map[string]any{"s": idle}}).Int("s"); seconds <= 60 {
+			c.say(lb.Name, "connections are cut after %ss of silence, and terminals speak each 30s", idle)
+		}
+		c.listeners(system, stacks, lb)
+	}
+	if system == "obs" && !c.world.DNS {
+		return
+	}
+	var names []string
+	for _, r := range of(stacks, "AWS::Route53::RecordSet") {
+		names = append(names, strings.TrimSuffix(strings.TrimSuffix(r.Text("Name"), c.world.Manifest.Environments[c.world.Env].Domain), "."))
+		if to := fmt.Sprint(r.Get("AliasTarget.DNSName")); to != "${Alb.DNSName}" {
+			c.say(r.Name, "the name leads to %s", to)
+		}
+	}
+	slices.Sort(names)
+	if !slices.Equal(names, systems[system].names) {
+		c.say("", "the names are %v, they must be %v", names, systems[system].names)
+	}
+	for _, r := range of(stacks, "AWS::CertificateManager::Certificate") {
+		c.want(r.Name, "ValidationMethod", r.Text("ValidationMethod"), "DNS")
+		got := append([]string{r.Text("DomainName")}, template.Texts(r.Get("SubjectAlternativeNames"))...)
+		if len(got) != len(systems[system].names) {
+			c.say(r.Name, "it is for %v", got)
+		}
+	}
+}
+
+// listeners: the public load balancer redirects 80 to 443 and speaks TLS 1.2 and up; the internal one has a port a service.
+func (c *checker) listeners(system string, stacks []*template.Stack, lb *template.Resource) {
+	public := lb.Text("Scheme") == "internet-facing"
+	var ports []string
+	for _, l := range of(stacks, "AWS::ElasticLoadBalancingV2::Listener") {
+		if l.Ref("LoadBalancerArn").Resource != lb.Name {
+			continue
+		}
+		ports = append(ports, l.Text("Port"))
+		switch {
+		case public && l.Text("Port") == "443":
+			c.want(l.Name, "Protocol", l.Text("Protocol"), "HTTPS")
+			c.oneOf(l.Name, "SslPolicy", l.Text("SslPolicy"), tlsPolicies...)
+			if l.Ref("Certificates.0.CertificateArn").Resource != "Certificate" {
+				c.say(l.Name, "it shows another certificate than the system's")
+			}
+			// A name that is not the system's must not reach a service.
+			c.want(l.Name, "its default", l.Text("DefaultActions.0.Type"), "fixed-response")
+		case public && (system != "obs" || c.world.DNS):
+			c.want(l.Name, "its action", l.Text("DefaultActions.0.Type"), "redirect")
+			c.want(l.Name, "the redirect's protocol", l.Text("DefaultActions.0.RedirectConfig.Protocol"), "HTTPS")
+		}
+	}
+	slices.Sort(ports)
+	want := []string{"443", "80"}
+	switch {
+	case !public:
+		want = systems[system].internalPorts
+	case system == "obs" && !c.world.DNS:
+		want = []string{"80"}
+	}
+	if !slices.Equal(ports, want) {
+		c.say(lb.Name, "it listens on %v, it must listen on %v", ports, want)
+	}
+	for _, r := range of(stacks, "AWS::ElasticLoadBalancingV2::ListenerRule") {
+		if system != "obs" {
+			hosts := template.Texts(r.Get("Conditions.0.HostHeaderConfig.Values"))
+			if len(hosts) != len(systems[system].names) {
+				c.say(r.Name, "it takes %v", hosts)
+			}
+		}
+	}
+}
+
+// checkFirewall: a rate rule that exempts the systems' own addresses, managed rules, sizes that are only counted.
+func checkFirewall(c *checker, system string, stacks []*template.Stack) {
+	acl := find(stacks, "WebAcl")
+	if acl == nil {
+		c.say("WebAcl", "there is no firewall")
+		return
+	}
+	protects := ""
+	for _, a := range of(stacks, "AWS::WAFv2::WebACLAssociation") {
+		if a.Text("WebACLArn") == "${WebAcl.Arn}" {
+			protects = a.Ref("ResourceArn").Resource
+		}
+	}
+	c.want(acl.Name, "what it stands before", protects, "Alb")
+	var managed []string
+	for _, rule := range acl.List("Rules") {
+		name := template.Text(template.At(rule, "Name"))
+		if rate := template.At(rule, "Statement.RateBasedStatement"); rate != nil {
+			c.rate(system, acl, rule, rate)
+			continue
+		}
+		group := template.At(rule, "Statement.ManagedRuleGroupStatement")
+		if group == nil {
+			continue
+		}
+		managed = append(managed, template.Text(template.At(group, "Name")))
+		if template.At(rule, "OverrideAction.None") == nil {
+			c.say(acl.Name, "%s is only counted", name)
+		}
+		for _, o := range template.List(template.At(group, "RuleActionOverrides")) {
+			if template.Text(template.At(o, "Name")) != "SizeRestrictions_BODY" || template.At(o, "ActionToUse.Count") == nil {
+				c.say(acl.Name, "%s: %v is overridden", name, template.At(o, "Name"))
+			}
+		}
+		if template.Text(template.At(group, "Name")) == "AWSManagedRulesCommonRuleSet" && len(template.List(template.At(group, "RuleActionOverrides"))) != 1 {
+			c.say(acl.Name, "large bodies are blocked: OTLP, /sync and CSV are large, the size rule only counts")
+		}
+	}
+	for _, want := range []string{"AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"} {
+		if !slices.Contains(managed, want) {
+			c.say(acl.Name, "%s is not among its rules", want)
+		}
+	}
+	if template.Text(template.At(acl.Properties, "Rules.0.Name")) != "rate" {
+		c.say(acl.Name, "its first rule is not the rate rule")
+	}
+}
+
+func (c *checker) rate(system string, acl *template.Resource, rule, rate any) {
+	if template.At(rule, "Action.Block") == nil {
+		c.say(acl.Name, "the rate rule does not block")
+	}
+	c.want(acl.Name, "AggregateKeyType", template.Text(template.At(rate, "AggregateKeyType")), "IP")
+	exempt, _ := template.At(rate, "ScopeDownStatement.NotStatement.Statement.IPSetReferenceStatement.Arn").(template.Reference)
+	if system == "obs" && c.world.Alone {
+		return // nobody to exempt yet
+	}
+	set := find(c.world.System(system), exempt.Resource)
+	if set == nil {
+		c.say(acl.Name, "the rate rule exempts nobody")
+		return
+	}
+	text := strings.Join(template.Texts(set.Get("Addresses")), " ")
+	if system != "obs" && !strings.Contains(text, "${NatAddressA}/32") {
+		c.say(set.Name, "the system's own address is not exempt: %s", text)
+	}
+	if !c.world.Alone && !strings.Contains(text, "203.0.113.1/32") {
+		c.say(set.Name, "the other systems' addresses are not exempt: %s", text)
+	}
+	if c.world.prod() && !c.world.Alone && !strings.Contains(text, "203.0.113.2/32") {
+		c.say(set.Name, "the other systems' second addresses are not exempt: %s", text)
+	}
+}
