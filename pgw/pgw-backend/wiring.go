@@ -33,6 +33,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/redis"
 	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/platform/stats"
 )
 
 // Config is all that pgw-backend reads from its environment.
@@ -47,6 +48,7 @@ type Config struct {
 	Limits     ratelimit.Config
 	Webhooks   webhook.Config
 	Partitions partition.Config
+	Stats      stats.Config
 }
 
 // Check refuses a clock or failpoints outside a platform on one machine.
@@ -61,6 +63,9 @@ type gateway struct {
 	hub     *event.Hub
 	jobs    *jobs.Client
 	db      *pgxpool.Pool
+	// figures are read by one of the service's tasks.
+	figures []stats.Read
+	stats   stats.Config
 }
 
 func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.Sealer, now clock.Clock, log *slog.Logger) (*gateway, error) {
@@ -78,7 +83,8 @@ func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.S
 	hub := event.NewHub()
 
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &partition.Worker{Keeper: partition.New(db, now, cfg.Partitions)})
+	partitions := partition.New(db, now, cfg.Partitions)
+	river.AddWorker(workers, &partition.Worker{Keeper: partitions})
 	river.AddWorker(workers, &intent.AskWorker{Service: intents})
 	queue, err := jobs.New(db, jobs.Options{
 		Schema: pgwdb.JobSchema, Workers: workers, Periodic: []*river.PeriodicJob{partition.Periodic()}, Logger: log,
@@ -108,7 +114,14 @@ func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.S
 	recon.Register(server.API, recon.NewBooks(db), recon.Deps{Tenant: tenantOfFeed, Security: partner.ByHMAC(), Clock: now})
 
 	server.Ready.Add("database", func(ctx context.Context) error { return migrated(ctx, db) })
-	return &gateway{server: server, intents: intents, refunds: refunds, events: event.NewSequencer(db, now), hub: hub, jobs: queue, db: db}, nil
+	events := event.NewSequencer(db, now)
+	return &gateway{
+		server: server, intents: intents, refunds: refunds, events: events, hub: hub, jobs: queue, db: db, stats: cfg.Stats,
+		figures: []stats.Read{
+			intents.Figures(), events.Figures(), partitions.Figures(), recon.StatsOf(db, now), jobs.Figures(db, pgwdb.JobSchema),
+			postgres.Figures(db, "pgw"), redis.Figures(cache, "pgw"),
+		},
+	}, nil
 }
 
 func tenantOf(ctx context.Context) merchant.Tenant {
@@ -150,9 +163,6 @@ func serve(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if err := g.intents.Measure(); err != nil {
-		return err
-	}
 	return g.run(ctx)
 }
 
@@ -166,6 +176,7 @@ func (g *gateway) run(ctx context.Context) error {
 	background.Go(func() { g.intents.Run(work) })
 	background.Go(func() { g.refunds.Run(work) })
 	background.Go(func() { g.runJobs(work) })
+	background.Go(func() { stats.Run(work, g.db, "pgw-backend", g.stats, g.figures...) })
 	background.Go(func() {
 		<-ctx.Done()
 		g.hub.Close() // readers that wait for events need not hold the drain up

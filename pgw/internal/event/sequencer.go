@@ -5,11 +5,9 @@ import (
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/metric"
-
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // The sequencer's pace.
@@ -30,25 +28,10 @@ const (
 	staleAfter = 5 * time.Second
 )
 
-// measureEvery is how often each task counts what waits for a position.
-const measureEvery = 15 * time.Second
-
-// measure counts what waits, now and then. It is no reason to stop.
-func (s *Sequencer) measure(ctx context.Context) {
-	if time.Since(s.gauges.measured) < measureEvery {
-		return
-	}
-	s.gauges.measured = time.Now() //nolint:forbidigo // its pace, no decision
-	if waiting, err := s.waiting(ctx); err == nil {
-		s.gauges.waiting.Record(ctx, waiting)
-	}
-}
-
 // Run numbers events until ctx is over. Any number of processes may run one; one of them leads. Safety does not hang on the
 // lease: each batch is one transaction under a lock, so two leaders would only take turns.
 func (s *Sequencer) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		s.measure(ctx)
 		err := s.campaign(ctx)
 		if err != nil && ctx.Err() == nil {
 			slog.WarnContext(ctx, "event sequencer: trying again soon", "error", err)
@@ -89,7 +72,6 @@ func (s *Sequencer) lead(ctx context.Context, held *lease) error {
 			}
 			counted = time.Now() //nolint:forbidigo // see above
 		}
-		s.measure(ctx)
 		if n >= batchSize {
 			continue
 		}
@@ -112,30 +94,13 @@ func (s *Sequencer) lead(ctx context.Context, held *lease) error {
 	return nil
 }
 
-// gauges are the sequencer's figures.
-type gauges struct {
-	numbered metric.Int64Counter
-	lag      metric.Float64Histogram
-	waiting  metric.Int64Gauge
-	now      clock.Clock
-	measured time.Time
-}
-
-func newGauges(now clock.Clock) gauges {
-	meter := otel.Meter("github.com/mpac-cloud/mpac/pgw/internal/event")
-	numbered, _ := meter.Int64Counter("pgw.event.numbered", metric.WithDescription("events that got their position"))
-	lag, _ := meter.Float64Histogram("pgw.event.lag", metric.WithUnit("s"),
-		metric.WithDescription("from an event's birth to its position, for the oldest of each batch"))
-	waiting, _ := meter.Int64Gauge("pgw.event.waiting", metric.WithDescription("committed events without a position, counted up to 10000; said by every task, so that it also rises when no sequencer works"))
-	return gauges{numbered: numbered, lag: lag, waiting: waiting, now: now}
-}
-
-func (g gauges) batch(ctx context.Context, n int, oldest string) {
+// count counts a batch; now is the time that events are born by.
+func count(ctx context.Context, now clock.Clock, n int, oldest string) {
 	if n == 0 {
 		return
 	}
-	g.numbered.Add(ctx, int64(n))
+	names.EventsNumbered.Add(ctx, int64(n))
 	if born, err := id.ParseULID(Prefix, oldest); err == nil {
-		g.lag.Record(ctx, g.now().Sub(born).Seconds())
+		names.EventsLag.Record(ctx, max(now().Sub(born).Seconds(), 0))
 	}
 }

@@ -16,17 +16,19 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/stats"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Sequencer gives committed events their positions.
 type Sequencer struct {
-	db     *pgxpool.Pool
-	gauges gauges
+	db  *pgxpool.Pool
+	now clock.Clock
 }
 
 // NewSequencer makes a sequencer; now is for its metrics only.
 func NewSequencer(db *pgxpool.Pool, now clock.Clock) *Sequencer {
-	return &Sequencer{db: db, gauges: newGauges(now)}
+	return &Sequencer{db: db, now: now}
 }
 
 var everyFeed = postgres.CrossTenant("pgw.sequencer")
@@ -65,7 +67,7 @@ func (s *Sequencer) number(ctx context.Context, t *tail) (n int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("number events: %w", err)
 	}
-	s.gauges.batch(ctx, int(row.Numbered), row.Oldest)
+	count(ctx, s.now, int(row.Numbered), row.Oldest)
 	return int(row.Numbered), t.took(row.Taken, row.Numbered >= batchSize)
 }
 
@@ -78,6 +80,18 @@ func (s *Sequencer) census(ctx context.Context, t *tail) error {
 		}
 		return err
 	})
+}
+
+// Figures reads what waits for a position. Whoever reads it need not be the one that numbers: it also rises when nobody does.
+func (s *Sequencer) Figures() stats.Read {
+	return stats.Read{Of: []*names.Observed{names.EventsWaiting}, Take: func(ctx context.Context, say names.Say) error {
+		n, err := s.waiting(ctx)
+		if err != nil {
+			return fmt.Errorf("events that wait: %w", err)
+		}
+		say(names.EventsWaiting, float64(n))
+		return nil
+	}}
 }
 
 // waiting counts committed events without a position.

@@ -15,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/problem"
 	"github.com/mpac-cloud/mpac/platform/sealed"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Keep is how long an answer is given again.
@@ -96,7 +97,10 @@ type Store struct {
 }
 
 // NewStore makes a Store.
-func NewStore(sealer *sealed.Sealer, now clock.Clock) *Store { return &Store{sealer: sealer, now: now} }
+func NewStore(sealer *sealed.Sealer, now clock.Clock) *Store {
+	names.IdempotencyRepeats.AtZero()
+	return &Store{sealer: sealer, now: now}
+}
 
 const (
 	keyPrefix       = "ik"

@@ -8,16 +8,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
-
-var replays, _ = otel.Meter("pgw/idempotency").Int64Counter("pgw.idempotency.repeats",
-	metric.WithDescription("Requests whose Idempotency-Key was known, by what they got: replayed, in_use, reused, signature_reused"))
 
 // Begin writes the key as running in the transaction of the work's beginning and returns its id. ErrTaken when the key is not
 // free (leave the transaction and Resolve), SignatureReused when the signature came with another key.
@@ -156,7 +151,7 @@ func signatureReused(ctx context.Context) error {
 }
 
 func count(ctx context.Context, what string) {
-	replays.Add(ctx, 1, metric.WithAttributes(attribute.String("result", what)))
+	names.IdempotencyRepeats.Add(ctx, 1, names.RepeatOutcome.Is(what))
 }
 
 func (s *Store) seal(ctx context.Context, keyID string, a Answer) ([]byte, error) {

@@ -7,12 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel"
-
 	"github.com/mpac-cloud/mpac/pgw/internal/merchant"
 	"github.com/mpac-cloud/mpac/pgw/internal/partner"
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 )
 
 // Sync asks the provider about an attempt and moves the state by its answer. Webhooks call it, of any tenant: what the
@@ -294,7 +293,7 @@ func (s *Service) Run(ctx context.Context) {
 }
 
 func (s *Service) work(ctx context.Context, c claimed) error {
-	ctx, span := otel.Tracer("pgw/intent").Start(ctx, "sweep payment intent")
+	ctx, span := telemetry.Tracer().Start(ctx, "sweep payment intent")
 	defer span.End()
 	stop := s.keepLease(ctx, c.scope(), c.id)
 	defer stop()

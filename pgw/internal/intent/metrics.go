@@ -1,31 +1,67 @@
 package intent
 
 import (
+	"cmp"
 	"context"
+	"strings"
+	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
+	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
-var (
-	meter    = otel.Meter("pgw/intent")
-	moves, _ = meter.Int64Counter("pgw.intent.events",
-		metric.WithDescription("What happened to PaymentIntents and refunds, by event, provider and method"))
-	moved, _ = meter.Int64Counter("pgw.money.moved", metric.WithUnit("{minor_unit}"),
-		metric.WithDescription("Money taken, minor unit, by currency, provider and method"))
-)
+// Returned is implemented by snapshots of what gives money back.
+type Returned interface{ ReturnedAmount() int64 }
 
-// count is called when the events are written. A transaction that is undone after that is counted too: rare, and not money.
-func (in *Intent) count(ctx context.Context) {
-	for _, t := range in.told {
-		by := metric.WithAttributes(attribute.String("event", string(t.kind)), attribute.String("provider", in.Provider), attribute.String("method", in.MethodType))
-		moves.Add(ctx, 1, by)
-		if t.kind == event.IntentSucceeded {
-			moved.Add(ctx, in.CapturedAmount, metric.WithAttributes(attribute.String("currency", string(in.Amount.Currency)),
-				attribute.String("provider", in.Provider), attribute.String("method", in.MethodType)))
+// tally prepares what is counted when the events that are told now are committed.
+func (in *Intent) tally() func(context.Context) {
+	told, amount, currency := in.told, in.CapturedAmount, names.Currency.Is(string(in.Amount.Currency))
+	provider, method := names.Provider.Is(cmp.Or(in.Provider, "none")), names.Method.Is(cmp.Or(in.MethodType, "none"))
+	waited, begun := confirmTime(in)
+	return func(ctx context.Context) {
+		for _, t := range told {
+			family, state, _ := strings.Cut(string(t.kind), ".")
+			if family == "refund" {
+				names.Refunds.Add(ctx, 1, names.RefundState.Is(state), provider, method)
+			} else {
+				names.PaymentIntents.Add(ctx, 1, names.IntentState.Is(state), provider, method)
+			}
+			switch t.kind {
+			case event.IntentSucceeded:
+				names.MoneyMoved.Add(ctx, amount, names.Direction.Is("taken"), currency, provider, method)
+			case event.RefundSucceeded:
+				if r, ok := t.snapshot.(Returned); ok {
+					names.MoneyMoved.Add(ctx, r.ReturnedAmount(), names.Direction.Is("returned"), currency, provider, method)
+				}
+			case event.IntentLateSuccess:
+				names.LateSuccesses.Add(ctx, 1, provider)
+			}
+			if begun && isFinal(t.kind) {
+				names.ConfirmDuration.Record(ctx, waited.Seconds(), provider, method, names.FinalState.Is(state))
+			}
 		}
 	}
+}
+
+// confirmTime is how long ago the confirm came whose attempt was the last: the attempt was made for it.
+func confirmTime(in *Intent) (waited time.Duration, known bool) {
+	begun, err := id.ParseULID(AttemptPrefix, in.LatestAttemptID)
+	return max(in.UpdatedAt.Sub(begun), 0), err == nil
+}
+
+func isFinal(t event.Type) bool {
+	return t == event.IntentSucceeded || t == event.IntentFailed || t == event.IntentCancelled
+}
+
+// beginAtZero shows the counters of every provider before the first payment.
+func beginAtZero(providers []string) {
+	for _, p := range append([]string{"none"}, providers...) {
+		names.LateSuccesses.AtZero(names.Provider.Is(p))
+	}
+	none := []attribute.KeyValue{names.Provider.Is("none"), names.Method.Is("none")}
+	names.PaymentIntents.AtZero(none...)
+	names.Refunds.AtZero(none...)
 }

@@ -9,8 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/pgw/internal/ledger"
@@ -18,6 +16,8 @@ import (
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/stats"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // ErrStale says that somebody else changed the row since it was read. It can't happen under the row's lock.
@@ -112,7 +112,8 @@ func Save(ctx context.Context, tx pgx.Tx, in *Intent) error {
 			return err
 		}
 	}
-	in.count(ctx)
+	count := in.tally()
+	postgres.AfterCommit(ctx, func() { count(ctx) })
 	in.told, in.seen = nil, in.Version
 	return nil
 }
@@ -352,21 +353,29 @@ func (s *Service) unknownOutcomes(ctx context.Context) ([]pgwdb.UnknownOutcomesR
 	return rows, err
 }
 
-// Measure reports the open unknown outcomes from now on, each time the metrics are collected.
-func (s *Service) Measure() error {
-	chased, err1 := meter.Int64ObservableGauge("pgw.intent.unknown_outcomes", metric.WithDescription("Payment attempts whose outcome is unknown and chased, by provider"))
-	operator, err2 := meter.Int64ObservableGauge("pgw.intent.operator_needed", metric.WithDescription("Of these, unknown for a day: a person has to find out"))
-	if err := errors.Join(err1, err2); err != nil {
-		return err
+// Figures reads what is being chased. Every provider has its figures, also when they are 0.
+func (s *Service) Figures() stats.Read {
+	return stats.Read{
+		Of: []*names.Observed{names.UnknownOutcomes, names.UnknownOldest, names.OperatorNeeded},
+		Take: func(ctx context.Context, say names.Say) error {
+			rows, err := s.unknownOutcomes(ctx)
+			if err != nil {
+				return fmt.Errorf("unknown outcomes: %w", err)
+			}
+			byProvider := map[string]pgwdb.UnknownOutcomesRow{}
+			for _, r := range rows {
+				byProvider[r.Provider] = r
+			}
+			for _, name := range s.providers.Names() {
+				r, provider, age := byProvider[name], names.Provider.Is(name), 0.0
+				if r.Chased > 0 {
+					age = s.clock().Sub(r.Since).Seconds()
+				}
+				say(names.UnknownOutcomes, float64(r.Chased), provider)
+				say(names.UnknownOldest, age, provider)
+				say(names.OperatorNeeded, float64(r.Operator), provider)
+			}
+			return nil
+		},
 	}
-	_, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		rows, err := s.unknownOutcomes(ctx)
-		for _, r := range rows {
-			by := metric.WithAttributes(attribute.String("provider", r.Provider))
-			o.ObserveInt64(chased, r.Chased, by)
-			o.ObserveInt64(operator, r.Operator, by)
-		}
-		return err
-	}, chased, operator)
-	return err
 }

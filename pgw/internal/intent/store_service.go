@@ -43,6 +43,7 @@ func (s *Service) UseQueue(queue *jobs.Client) { s.queue = queue }
 
 // New makes a Service.
 func New(db *pgxpool.Pool, now clock.Clock, cfg Config, keys *idempotency.Store, merchants *merchant.Service, providers *provider.Registry, log *slog.Logger) *Service {
+	beginAtZero(providers.Names())
 	return &Service{db: db, now: now, cfg: cfg, keys: keys, merchants: merchants, providers: providers, log: log}
 }
 

@@ -1,7 +1,7 @@
 // Package partition makes the daily partitions of the gateway's large tables ahead of time and drops those past retention.
 //
 // A row of a day without a partition goes to its table's DEFAULT partition. Nothing is lost then: it is found and counted as
-// everywhere else, the gauge pgw.partition.strays rises (an alarm when it stays up), and the next run makes the day's
+// everywhere else, the gauge mpac.partition.strays rises (an alarm when it stays up), and the next run makes the day's
 // partition and moves the row there. Which tables, and how long each keeps its days, is in pgw.partitioned_tables.
 package partition
 
@@ -16,13 +16,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/stats"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Config is how far ahead partitions are made.
@@ -32,17 +31,14 @@ type Config struct {
 
 // Keeper looks after the partitions.
 type Keeper struct {
-	db     *pgxpool.Pool
-	now    clock.Clock
-	ahead  int32
-	strays metric.Int64Gauge
+	db    *pgxpool.Pool
+	now   clock.Clock
+	ahead int32
 }
 
 // New makes a Keeper.
 func New(db *pgxpool.Pool, now clock.Clock, cfg Config) *Keeper {
-	strays, _ := otel.Meter("github.com/mpac-cloud/mpac/pgw/internal/partition").Int64Gauge("pgw.partition.strays",
-		metric.WithDescription("rows in a DEFAULT partition, counted up to 1000, after the maintenance"))
-	return &Keeper{db: db, now: now, ahead: cfg.Ahead, strays: strays}
+	return &Keeper{db: db, now: now, ahead: cfg.Ahead}
 }
 
 var allTenants = postgres.CrossTenant("pgw.partitions")
@@ -114,13 +110,31 @@ func (k *Keeper) count(ctx context.Context) error {
 	return postgres.InReadTx(ctx, k.db, allTenants, "pgw.partition.strays", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := pgwdb.New(tx).PartitionStrays(ctx)
 		for _, r := range rows {
-			k.strays.Record(ctx, r.Strays, metric.WithAttributes(attribute.String("table", r.TableName)))
 			if r.Strays > 0 {
 				slog.ErrorContext(ctx, "rows in a DEFAULT partition", "table", r.TableName, "rows", r.Strays)
 			}
 		}
 		return err
 	})
+}
+
+// Figures reads how many rows are in DEFAULT partitions, counted up to 1000 a table.
+func (k *Keeper) Figures() stats.Read {
+	return stats.Read{Of: []*names.Observed{names.PartitionStrays}, Take: func(ctx context.Context, say names.Say) error {
+		var strays int64
+		err := postgres.InReadTx(ctx, k.db, allTenants, "pgw.partition.figures", func(ctx context.Context, tx pgx.Tx) error {
+			rows, err := pgwdb.New(tx).PartitionStrays(ctx)
+			for _, r := range rows {
+				strays += r.Strays
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("rows in DEFAULT partitions: %w", err)
+		}
+		say(names.PartitionStrays, float64(strays), names.Database.Is("pgw"))
+		return nil
+	}}
 }
 
 // AfterMigrate makes the next days' partitions as the owner of the database, at the end of a migration. Rows may then land in

@@ -66,6 +66,7 @@ func (s *Store) Authenticate(api huma.API) func(huma.Context, func(huma.Context)
 			return
 		}
 		call, err := s.authenticate(ctx, security)
+		mark(ctx.Context(), call, err)
 		if err != nil {
 			refuse(api, ctx, err)
 			return

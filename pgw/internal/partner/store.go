@@ -15,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/sealed"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Who a caller is is asked before a tenant is known: these names are in the list of jobs that may see all.
@@ -49,6 +50,7 @@ type remembered struct {
 
 // NewStore makes a Store.
 func NewStore(db *pgxpool.Pool, sealer *sealed.Sealer, now clock.Clock) *Store {
+	names.SignaturesRefused.AtZero()
 	return &Store{db: db, sealer: sealer, now: now, keys: map[string]remembered{}}
 }
 

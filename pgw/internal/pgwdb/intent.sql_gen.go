@@ -829,7 +829,7 @@ func (q *Queries) SaveIntent(ctx context.Context, arg SaveIntentParams) (int64, 
 }
 
 const unknownOutcomes = `-- name: UnknownOutcomes :many
-SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator
+SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator, min(a.status_since)::timestamptz AS since
 FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
 WHERE i.due_at IS NOT NULL AND a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')
 GROUP BY a.provider
@@ -839,6 +839,7 @@ type UnknownOutcomesRow struct {
 	Provider string
 	Chased   int64
 	Operator int64
+	Since    time.Time
 }
 
 // How many are being chased by provider, and how many of them need a person.
@@ -851,7 +852,12 @@ func (q *Queries) UnknownOutcomes(ctx context.Context) ([]UnknownOutcomesRow, er
 	items := []UnknownOutcomesRow{}
 	for rows.Next() {
 		var i UnknownOutcomesRow
-		if err := rows.Scan(&i.Provider, &i.Chased, &i.Operator); err != nil {
+		if err := rows.Scan(
+			&i.Provider,
+			&i.Chased,
+			&i.Operator,
+			&i.Since,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mpac-cloud/mpac/platform/failpoint"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Operation names a call in deadlines, spans, metrics and failpoints.
@@ -32,20 +32,13 @@ const (
 // Operations lists them all.
 var Operations = []Operation{OpCreateCode, OpDeleteCode, OpCharge, OpQuery, OpCancel, OpCapture, OpRefund, OpQueryRefund}
 
-var (
-	tracer = otel.Tracer("pgw/provider")
-	// Latency of provider calls, apart from our own share of a request's time.
-	duration, _ = otel.Meter("pgw/provider").Float64Histogram("pgw.provider.duration", metric.WithUnit("s"),
-		metric.WithDescription("Time of a call to a payment provider, by provider, operation and outcome"))
-)
-
 // call is the one way out of the process to a provider: with the provider's deadline, the failpoints
 // provider.<name>.<operation>.before and .after, a span and the latency metric.
 func call[T any](ctx context.Context, p Provider, op Operation, fn func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Deadline(op))
 	defer cancel()
-	ctx, span := tracer.Start(ctx, "provider "+p.Name()+" "+string(op), trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(attribute.String("provider", p.Name()), attribute.String("operation", string(op))))
+	ctx, span := telemetry.Tracer().Start(ctx, "provider "+p.Name()+" "+string(op), trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String(names.SpanProvider, p.Name()), attribute.String(names.SpanOperation, string(op))))
 	defer span.End()
 
 	point := "provider." + p.Name() + "." + string(op)
@@ -62,8 +55,7 @@ func call[T any](ctx context.Context, p Provider, op Operation, fn func(context.
 		span.RecordError(err)
 		err = fmt.Errorf("%s %s: %w", p.Name(), op, err)
 	}
-	duration.Record(ctx, took.Seconds(), metric.WithAttributes(attribute.String("provider", p.Name()),
-		attribute.String("operation", string(op)), attribute.String("outcome", outcome)))
+	names.ProviderCalls.Record(ctx, took.Seconds(), names.Provider.Is(p.Name()), names.Operation.Is(string(op)), names.CallOutcome.Is(outcome))
 	return out, err
 }
 

@@ -10,12 +10,10 @@ import (
 
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/redis/go-redis/v9"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/time/rate"
 
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Config are the limits, in requests a minute. The defaults are those of development; production's are at least twice the
@@ -51,12 +49,6 @@ func (v Verdict) Refusal() *problem.Error {
 	return problem.RateLimited.New("The limit %q of %d requests a minute is used up.", v.Limit.Name, v.Limit.PerMinute)
 }
 
-var (
-	meter      = otel.Meter("pgw/ratelimit")
-	alone, _   = meter.Int64Counter("pgw.ratelimit.alone", metric.WithDescription("Requests limited by this task alone because Redis is away"))
-	refused, _ = meter.Int64Counter("pgw.ratelimit.refused", metric.WithDescription("Requests refused, by limit"))
-)
-
 // machineTime is the machine's own clock: limits are about real time, also where the process's clock is moved.
 func machineTime() time.Time { return time.Now() } //nolint:forbidigo // as it says
 
@@ -75,6 +67,10 @@ type Limiter struct {
 
 // New makes a Limiter; client nil: without Redis.
 func New(client *redis.Client, log *slog.Logger) *Limiter {
+	names.LimiterLocal.AtZero()
+	for _, limit := range []string{"merchant", "global", "read", "token", "feed", "config"} {
+		names.LimiterRefused.AtZero(names.Limit.Is(limit))
+	}
 	l := &Limiter{log: log, local: map[string]*rate.Limiter{}}
 	if client != nil {
 		l.redis = redis_rate.NewLimiter(client)
@@ -88,7 +84,7 @@ func (l *Limiter) Allow(ctx context.Context, limits ...Limit) Verdict {
 	for i, limit := range limits {
 		v := l.take(ctx, limit)
 		if !v.Allowed {
-			refused.Add(ctx, 1, metric.WithAttributes(attribute.String("limit", limit.Name)))
+			names.LimiterRefused.Add(ctx, 1, names.Limit.Is(limit.Name))
 			return v
 		}
 		if i == 0 || v.Remaining < tightest.Remaining {
@@ -108,7 +104,7 @@ func (l *Limiter) take(ctx context.Context, limit Limit) Verdict {
 		}
 		l.goneAway(err)
 	}
-	alone.Add(ctx, 1)
+	names.LimiterLocal.Add(ctx, 1)
 	return l.takeLocal(limit)
 }
 

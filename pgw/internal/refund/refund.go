@@ -90,6 +90,9 @@ type Refund struct {
 	Version             int32           `json:"version" doc:"The PaymentIntent's version at the refund's last change"`
 }
 
+// ReturnedAmount is what it gives back, minor unit; for the metrics of money moved.
+func (r Refund) ReturnedAmount() int64 { return r.Amount }
+
 // Render is the refund as partners see it.
 func Render(r entry) Refund {
 	out := Refund{

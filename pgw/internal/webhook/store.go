@@ -15,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Ask makes the gateway ask the provider about a payment soon: it must not wait for the answer. attemptID is our id as the
@@ -32,6 +33,9 @@ type Service struct {
 
 // New makes a Service.
 func New(db *pgxpool.Pool, providers *provider.Registry, ask Ask, now clock.Clock, cfg Config) *Service {
+	for _, name := range providers.Names() {
+		names.WebhooksReceived.AtZero(names.Provider.Is(name))
+	}
 	return &Service{db: db, providers: providers, ask: ask, now: now, hosts: cfg.FileHosts}
 }
 
@@ -44,19 +48,35 @@ func (s *Service) Receive(ctx context.Context, providerName string, r provider.W
 	if !ok {
 		return problem.NotFound.New("There is no provider %s.", providerName)
 	}
+	outcome, err := s.receive(ctx, p, r)
+	if outcome != "" {
+		names.WebhooksReceived.Add(ctx, 1, names.Provider.Is(providerName), names.HookOutcome.Is(outcome))
+	}
+	return err
+}
+
+// receive says what became of a notification: accepted, duplicate, refused, or unmatched when it is about nothing that is known; ""
+// when it could not be kept.
+func (s *Service) receive(ctx context.Context, p provider.Facts, r provider.WebhookRequest) (outcome string, err error) {
+	providerName := p.Name()
 	notice, err := p.ReadWebhook(r)
 	switch {
 	case errors.Is(err, provider.ErrWebhookRefused):
-		return Refused.New("Notifications are taken from the provider only.").Wrap(err)
+		return "refused", Refused.New("Notifications are taken from the provider only.").Wrap(err)
 	case err != nil:
-		return problem.Malformed.New("The notification cannot be read.").Wrap(err)
+		return "refused", problem.Malformed.New("The notification cannot be read.").Wrap(err)
 	}
 	if err := checkPayload(r.Body); err != nil {
-		return err
+		return "refused", err
 	}
 	isNew, err := s.keep(ctx, providerName, r, notice)
-	if err != nil || !isNew {
-		return err
+	switch {
+	case err != nil:
+		return "", err
+	case !isNew:
+		return "duplicate", nil
+	case kindOf(notice) == aboutOther:
+		return "unmatched", nil
 	}
 	if kindOf(notice) == aboutPayment {
 		// The payment is asked about in any case, only later: nothing is lost with this.
@@ -64,7 +84,7 @@ func (s *Service) Receive(ctx context.Context, providerName string, r provider.W
 			slog.WarnContext(ctx, "webhook: could not ask at once", "provider", providerName, "attempt", notice.AttemptID, "error", err)
 		}
 	}
-	return nil
+	return "accepted", nil
 }
 
 // keep stores the notification, with the file it announces, and says whether it is new today.

@@ -8,7 +8,7 @@ var (
 	JobKind     = &Key{Name: "kind", Bound: "the workers' kinds"}
 	Queue       = &Key{Name: "queue", Bound: "River's queues"}
 	Dependency  = &Key{Name: "dependency", Bound: "the readiness checks' names"}
-	Limit       = &Key{Name: "limit", Values: []string{"merchant", "global", "read", "token", "feed", "sync", "user", "device"}}
+	Limit       = &Key{Name: "limit", Values: []string{"merchant", "global", "read", "token", "feed", "config", "user", "device"}}
 	Database    = &Key{Name: "database", Values: []string{"pgw", "mpacdb"}}
 	System      = &Key{Name: "system", Values: []string{"pgw", "smartpos"}}
 	EventType   = &Key{Name: "type", Bound: "the event feed's types"}

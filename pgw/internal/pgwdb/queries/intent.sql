@@ -115,7 +115,7 @@ WHERE id = @id;
 
 -- name: UnknownOutcomes :many
 -- How many are being chased by provider, and how many of them need a person.
-SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator
+SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator, min(a.status_since)::timestamptz AS since
 FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
 WHERE i.due_at IS NOT NULL AND a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')
 GROUP BY a.provider;

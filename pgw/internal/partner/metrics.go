@@ -1,0 +1,30 @@
+package partner
+
+import (
+	"context"
+
+	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
+)
+
+// reasons are the metric's words for the problems of a refused signature.
+var reasons = map[*problem.Kind]string{
+	KeyUnknown: "unknown_key", KeyRevoked: "unknown_key", KeyExpired: "expired", TimestampOutOfRange: "expired",
+	SignatureMismatch: "bad_signature", AuthMalformed: "malformed", CredentialsMissing: "malformed", Form2Required: "other",
+}
+
+// mark notes who calls in the request's logs and span, or counts why nobody does.
+func mark(ctx context.Context, call Call, err error) {
+	if err == nil {
+		telemetry.Tag(ctx, names.PartnerID, call.PartnerID)
+		telemetry.Tag(ctx, names.MerchantID, call.MerchantID)
+		return
+	}
+	for kind, reason := range reasons {
+		if kind.Is(err) {
+			names.SignaturesRefused.Add(ctx, 1, names.Refusal.Is(reason))
+			return
+		}
+	}
+}

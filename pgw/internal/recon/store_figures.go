@@ -1,0 +1,193 @@
+package recon
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
+	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
+	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/stats"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
+)
+
+// lateAfter is how long after its day's end a provider's file may come; what the matcher's MATCHER_LATE_AFTER is by default.
+const lateAfter = 10*time.Hour + 30*time.Minute
+
+// lookBack is how far back runs are looked at: over a long week-end.
+const lookBack = 8 * 24 * time.Hour
+
+// StatsOf reads the matcher's books for the metrics: the matcher itself is gone between runs.
+func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
+	return stats.Read{
+		Of: []*names.Observed{
+			names.ReconLate, names.ReconOpen, names.ReconPastDue, names.ReconUnmatched, names.ReconLastRun, names.ReconDayLines, names.ReconDayItems,
+			names.ReconDayAmount, names.ReconDayTime, names.ReconDayFailed, names.LedgerImbalance,
+		},
+		Take: func(ctx context.Context, say names.Say) error {
+			return postgres.InReadTx(ctx, db, postgres.CrossTenant("recon.figures"), "recon.figures", func(ctx context.Context, tx pgx.Tx) error {
+				q, at := pgwdb.New(tx), now()
+				if err := sayOpen(ctx, q, at, say); err != nil {
+					return fmt.Errorf("open exceptions: %w", err)
+				}
+				runs, err := q.ReconRunsSince(ctx, id.ULIDFloor(RunPrefix, at.Add(-lookBack)))
+				if err != nil {
+					return fmt.Errorf("runs: %w", err)
+				}
+				for _, f := range format.All {
+					sayDay(f.Provider, runs, say)
+					if err := sayLate(ctx, q, f, runs, at, say); err != nil {
+						return fmt.Errorf("late runs: %w", err)
+					}
+				}
+				off, err := q.LedgerImbalance(ctx, id.ULIDFloor("lt", at.Add(-10*time.Minute)))
+				say(names.LedgerImbalance, float64(off))
+				return err
+			})
+		},
+	}
+}
+
+// sayOpen says every severity, also where nothing is open.
+func sayOpen(ctx context.Context, q *pgwdb.Queries, at time.Time, say names.Say) error {
+	rows, err := q.ReconOpenFigures(ctx, at)
+	if err != nil {
+		return err
+	}
+	pastDue := map[string]int64{}
+	for _, r := range rows {
+		say(names.ReconOpen, float64(r.Open), names.ExceptionKind.Is(r.Kind), names.Severity.Is(r.Severity))
+		pastDue[r.Severity] += r.PastDue
+	}
+	for _, severity := range names.Severity.Values {
+		say(names.ReconOpen, 0, names.ExceptionKind.Is("none"), names.Severity.Is(severity))
+		say(names.ReconPastDue, float64(pastDue[severity]), names.Severity.Is(severity))
+	}
+	stakes, err := q.ReconAtStake(ctx)
+	if err != nil {
+		return err
+	}
+	said := map[string]bool{}
+	for _, s := range stakes {
+		said[s.Provider] = true
+		say(names.ReconUnmatched, float64(s.AtStake), names.Currency.Is(cmp.Or(s.Currency, "none")), names.Provider.Is(s.Provider))
+	}
+	for _, f := range format.All {
+		if !said[f.Provider] {
+			say(names.ReconUnmatched, 0, names.Currency.Is(string(f.Currency)), names.Provider.Is(f.Provider))
+		}
+	}
+	return nil
+}
+
+// dayFigures add up the runs of a provider's newest day.
+type dayFigures struct {
+	parsed, rejected, matched, exceptions, longest, failed float64
+	amounts                                                map[[2]string]float64 // by currency and verdict
+}
+
+// sayDay says the newest day of a provider, and when its last good run ended. Before the first run there is nothing to say.
+func sayDay(provider string, runs []pgwdb.ReconRunsSinceRow, say names.Say) {
+	day, last := "", time.Time{}
+	sum := dayFigures{amounts: map[[2]string]float64{}}
+	for _, r := range runs {
+		if r.Provider != provider {
+			continue
+		}
+		if good(r) && r.FinishedAt.After(last) {
+			last = *r.FinishedAt
+		}
+		if day == "" {
+			day = dayText(r)
+		}
+		if dayText(r) == day {
+			sum.add(r)
+		}
+	}
+	by := names.Provider.Is(provider)
+	if !last.IsZero() {
+		say(names.ReconLastRun, float64(last.Unix()), by)
+	}
+	if day == "" {
+		return
+	}
+	say(names.ReconDayLines, sum.parsed, by, names.LineResult.Is("parsed"))
+	say(names.ReconDayLines, sum.rejected, by, names.LineResult.Is("rejected"))
+	say(names.ReconDayItems, sum.matched, by, names.Verdict.Is("matched"))
+	say(names.ReconDayItems, sum.exceptions, by, names.Verdict.Is("exception"))
+	for of, amount := range sum.amounts {
+		say(names.ReconDayAmount, amount, by, names.Currency.Is(of[0]), names.Verdict.Is(of[1]))
+	}
+	say(names.ReconDayTime, sum.longest, by)
+	say(names.ReconDayFailed, sum.failed, by)
+}
+
+func good(r pgwdb.ReconRunsSinceRow) bool {
+	return r.FinishedAt != nil && (r.Status == "matched" || r.Status == "exceptions_open")
+}
+
+func dayText(r pgwdb.ReconRunsSinceRow) string { return day(r.Day) }
+
+func (d *dayFigures) add(r pgwdb.ReconRunsSinceRow) {
+	if r.Status == "failed" {
+		d.failed = 1
+	}
+	if r.FinishedAt != nil {
+		d.longest = max(d.longest, r.FinishedAt.Sub(r.StartedAt).Seconds())
+	}
+	var f Figures
+	if len(r.Figures) == 0 || json.Unmarshal(r.Figures, &f) != nil {
+		return // not complete yet
+	}
+	d.parsed, d.rejected, d.matched = d.parsed+float64(f.Lines.Parsed), d.rejected+float64(f.Lines.Rejected), d.matched+float64(f.Matched.Count)
+	for _, s := range f.Exceptions {
+		d.exceptions += float64(s.Count)
+	}
+	for _, totals := range []Totals{f.Matched.Charges, f.Matched.Refunds} {
+		for currency, s := range totals {
+			d.amounts[[2]string{currency, "matched"}] += float64(s.Amount)
+		}
+	}
+	for _, l := range f.Ledger {
+		d.amounts[[2]string{l.Currency, "unexplained"}] += float64(l.Residual)
+	}
+}
+
+// sayLate says how long yesterday's run is overdue for any contract that moved money; 0 when all is done or not due.
+func sayLate(ctx context.Context, q *pgwdb.Queries, f *format.Format, runs []pgwdb.ReconRunsSinceRow, at time.Time, say names.Say) error {
+	yesterday := at.In(f.Zone).AddDate(0, 0, -1).Format(time.DateOnly)
+	from, to, err := f.Bounds(yesterday)
+	if err != nil {
+		return err
+	}
+	overdue := max(at.Sub(to.Add(lateAfter)).Seconds(), 0)
+	if overdue > 0 {
+		done := map[string]bool{}
+		for _, r := range runs {
+			if r.Provider == f.Provider && dayText(r) == yesterday && good(r) {
+				done[r.ContractID] = true
+			}
+		}
+		active, err := q.ReconActiveContracts(ctx, pgwdb.ReconActiveContractsParams{Provider: f.Provider, FromAt: &from, UntilAt: &to})
+		if err != nil {
+			return err
+		}
+		missing := false
+		for _, c := range active {
+			missing = missing || !done[c.ContractID]
+		}
+		if !missing {
+			overdue = 0
+		}
+	}
+	say(names.ReconLate, overdue, names.Provider.Is(f.Provider))
+	return nil
+}
