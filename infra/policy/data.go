@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,7 +28,7 @@ func checkEncryption(c *checker, s *template.Stack) {
 			c.key(r, "KmsKeyId", "DataKey")
 			c.want(r.Name, "AuthToken", r.Text("AuthToken"), "{{resolve:secretsmanager:${RedisAuthToken}}}")
 		case "AWS::SecretsManager::Secret":
-			c.key(r, "KmsKeyId", "DataKey")
+			c.key(r, "KmsKeyId", "DataKey", "OpsKey")
 		case "AWS::Logs::LogGroup":
 			c.key(r, "KmsKeyId", "OpsKey", "LogKey")
 			if days := r.Int("RetentionInDays"); days < 1 {
@@ -104,18 +105,28 @@ func (c *checker) bucket(s *template.Stack, r *template.Resource) {
 // tlsOnly says whether a resource's policy denies everybody everything without TLS.
 func (c *checker) tlsOnly(s *template.Stack, r *template.Resource) bool {
 	for _, p := range s.Of("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy") {
-		if p.Ref("Bucket").Resource != r.Name && p.Ref("Queues.0").Resource != r.Name && p.Ref("Topics.0").Resource != r.Name {
+		if !names(p.Get("Bucket"), r) && !names(p.Get("Queues"), r) && !names(p.Get("Topics"), r) {
 			continue
 		}
 		for _, st := range statements(p.Get("PolicyDocument")) {
-			about := template.Texts(st.Resource)
-			whole := len(about) > 0 && strings.HasPrefix(about[0], "${"+r.Name)
+			whole := names(st.Resource, r)
 			if r.Type == "AWS::S3::Bucket" {
-				whole = len(about) == 2 && about[1] == "${"+r.Name+".Arn}/*"
+				about := template.Texts(st.Resource)
+				whole = slices.Contains(about, "${"+r.Name+".Arn}") && slices.Contains(about, "${"+r.Name+".Arn}/*")
 			}
 			if st.Effect == "Deny" && template.Text(st.Principal) == "*" && whole && template.Text(template.At(st.Condition, "Bool.aws:SecureTransport")) == "false" {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// names says whether a value, or an element of it, refers to a resource.
+func names(v any, r *template.Resource) bool {
+	for ref := range template.References(v) {
+		if ref.Resource == r.Name {
+			return true
 		}
 	}
 	return false

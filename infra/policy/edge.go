@@ -118,11 +118,11 @@ func checkFirewall(c *checker, system string, stacks []*template.Stack) {
 			c.say(acl.Name, "%s is only counted", name)
 		}
 		for _, o := range template.List(template.At(group, "RuleActionOverrides")) {
-			if template.Text(template.At(o, "Name")) != "SizeRestrictions_BODY" || template.At(o, "ActionToUse.Count") == nil {
+			if !slices.Contains(systems[system].counted, template.Text(template.At(o, "Name"))) || template.At(o, "ActionToUse.Count") == nil {
 				c.say(acl.Name, "%s: %v is overridden", name, template.At(o, "Name"))
 			}
 		}
-		if template.Text(template.At(group, "Name")) == "AWSManagedRulesCommonRuleSet" && len(template.List(template.At(group, "RuleActionOverrides"))) != 1 {
+		if template.Text(template.At(group, "Name")) == "AWSManagedRulesCommonRuleSet" && len(template.List(template.At(group, "RuleActionOverrides"))) != len(systems[system].counted) {
 			c.say(acl.Name, "large bodies are blocked: OTLP, /sync and CSV are large, the size rule only counts")
 		}
 	}

@@ -19,6 +19,8 @@ type system struct {
 	internalPorts []string
 	// types of resources that this system has and not all have.
 	types []string
+	// counted are the managed rules of the firewall that only count.
+	counted []string
 	// grants are the actions that only some roles may do: "action on resource" -> roles, sorted.
 	grants map[string][]string
 }
@@ -72,6 +74,7 @@ var systems = map[string]system{
 			"Kong -> s3:443", "SvcPortal -> s3:443", "SvcSmarttab -> s3:443", "Migrate -> s3:443",
 		},
 		names:         []string{"api", "portal"},
+		counted:       []string{"SizeRestrictions_BODY"},
 		internalPorts: []string{"8002", "8080"},
 		types:         databaseTypes,
 		grants: map[string][]string{
@@ -121,7 +124,8 @@ var systems = map[string]system{
 			"PgwBackend -> internet:443", "Matcher -> internet:443", "Bastion -> internet:443",
 			"PgwBackend -> s3:443", "Matcher -> s3:443", "Migrate -> s3:443",
 		},
-		names: []string{"api.pgw"},
+		names:   []string{"api.pgw"},
+		counted: []string{"SizeRestrictions_BODY"},
 		types: append([]string{
 			"AWS::EC2::Instance", "AWS::IAM::InstanceProfile", "AWS::Scheduler::Schedule", "AWS::Events::Rule", "AWS::SQS::Queue", "AWS::SQS::QueuePolicy",
 		}, databaseTypes...),
@@ -161,16 +165,45 @@ var systems = map[string]system{
 		reach: []string{
 			"world -> Alb:443", "world -> Alb:80",
 			"Alb -> Grafana:3000", "Alb -> Alloy:4318", "Alb -> Alloy:12345",
-			"Box -> Alloy:4317", "Grafana -> Alloy:4317",
+			"Box -> Alloy:4317",
 			"Grafana -> Box:9090", "Grafana -> Box:3100", "Grafana -> Box:3200", "Grafana -> Box:9093",
 			"Alloy -> Box:9090", "Alloy -> Box:3100", "Alloy -> Box:4317",
 			"Grafana -> Endpoint:443", "Alloy -> Endpoint:443", "Box -> Endpoint:443",
 			"Grafana -> internet:443", "Alloy -> internet:443", "Box -> internet:443",
 			"Grafana -> s3:443", "Alloy -> s3:443", "Box -> s3:443",
 		},
-		names:  []string{"grafana.obs", "otlp.obs"},
-		types:  []string{"AWS::EC2::Volume", "AWS::EC2::NetworkInterface", "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::AutoScalingGroup", "AWS::IAM::InstanceProfile", "AWS::SecretsManager::Secret"},
-		grants: map[string][]string{},
+		names: []string{"grafana.obs", "otlp.obs"},
+		types: []string{"AWS::EC2::Volume", "AWS::EC2::NetworkInterface", "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::AutoScalingGroup", "AWS::IAM::InstanceProfile", "AWS::SecretsManager::Secret",
+			"AWS::ServiceDiscovery::PrivateDnsNamespace", "AWS::ServiceDiscovery::Service", // the box finds Alloy by its name
+		},
+		counted: []string{"SizeRestrictions_BODY", "SizeRestrictions_QUERYSTRING"}, // Grafana's Explore keeps its state in the address
+		grants: map[string][]string{
+			"cloudwatch:DescribeAlarmsForMetric on *": {"GrafanaTaskRole"},
+			"cloudwatch:GetMetricData on *":           {"GrafanaTaskRole"},
+			"cloudwatch:ListMetrics on *":             {"GrafanaTaskRole"},
+			"ec2:DescribeRegions on *":                {"GrafanaTaskRole"},
+			"tag:GetResources on *":                   {"GrafanaTaskRole"},
+			"cloudwatch:PutMetricData on *":           {"BoxRole"},
+			"ec2:AttachNetworkInterface on arn:aws:ec2:ap-northeast-1:111122223333:instance/*":                        {"BoxRole"},
+			"ec2:AttachNetworkInterface on arn:aws:ec2:ap-northeast-1:111122223333:network-interface/${BoxInterface}": {"BoxRole"},
+			"ec2:AttachVolume on arn:aws:ec2:ap-northeast-1:111122223333:instance/*":                                  {"BoxRole"},
+			"ec2:AttachVolume on arn:aws:ec2:ap-northeast-1:111122223333:volume/${DataVolume}":                        {"BoxRole"},
+			"kms:CreateGrant on ${DataKey.Arn}":                                                                       {"BoxRole"}, "kms:Decrypt on ${DataKey.Arn}": {"BoxRole"}, "kms:GenerateDataKey on ${DataKey.Arn}": {"BoxRole"},
+			"kms:Decrypt on ${OpsKey.Arn}": {"BoxRole", "GrafanaExecutionRole"}, "kms:GenerateDataKey on ${OpsKey.Arn}": {"BoxRole"},
+			// Its two buckets only.
+			"s3:ListBucket on ${LokiBucket.Arn}": {"BoxRole"}, "s3:ListBucket on ${TempoBucket.Arn}": {"BoxRole"},
+			"s3:GetBucketLocation on ${LokiBucket.Arn}": {"BoxRole"}, "s3:GetBucketLocation on ${TempoBucket.Arn}": {"BoxRole"},
+			"s3:ListBucketMultipartUploads on ${LokiBucket.Arn}": {"BoxRole"}, "s3:ListBucketMultipartUploads on ${TempoBucket.Arn}": {"BoxRole"},
+			"s3:GetObject on ${LokiBucket.Arn}/*": {"BoxRole"}, "s3:GetObject on ${TempoBucket.Arn}/*": {"BoxRole"},
+			"s3:PutObject on ${LokiBucket.Arn}/*": {"BoxRole"}, "s3:PutObject on ${TempoBucket.Arn}/*": {"BoxRole"},
+			"s3:DeleteObject on ${LokiBucket.Arn}/*": {"BoxRole"}, "s3:DeleteObject on ${TempoBucket.Arn}/*": {"BoxRole"},
+			"s3:AbortMultipartUpload on ${LokiBucket.Arn}/*": {"BoxRole"}, "s3:AbortMultipartUpload on ${TempoBucket.Arn}/*": {"BoxRole"},
+			"s3:ListMultipartUploadParts on ${LokiBucket.Arn}/*": {"BoxRole"}, "s3:ListMultipartUploadParts on ${TempoBucket.Arn}/*": {"BoxRole"},
+			"sns:Publish on ${PageTopic}": {"BoxRole"}, "sns:Publish on ${TicketTopic}": {"BoxRole"}, "sns:Publish on ${WatchdogTopic}": {"BoxRole"},
+			"secretsmanager:GetSecretValue on ${GrafanaAdmin}":                                {"GrafanaExecutionRole"},
+			"secretsmanager:GetSecretValue on ${GrafanaSealKey}":                              {"GrafanaExecutionRole"},
+			"secretsmanager:GetSecretValue on " + secret + "mpac-obs/{env}/otlp-token-AbCdEf": {"AlloyExecutionRole"},
+		},
 	},
 }
 
@@ -200,11 +233,11 @@ var sizes = []size{
 	},
 	{
 		system: "obs", prefix: "Alloy", halves: []string{""}, cpu: "2048", memory: "4096", least: "1", most: "1", container: "alloy", port: "4318",
-		check: "", ready: "/-/ready", readyPort: "12345",
+		check: `CMD bash -c exec 3<>/dev/tcp/127.0.0.1/12345 && printf 'GET /-/ready HTTP/1.0\r\n\r\n' >&3 && grep -q '200 OK' <&3`, ready: "/-/ready", readyPort: "12345",
 	},
 	{
 		system: "obs", prefix: "Grafana", halves: []string{""}, cpu: "1024", memory: "2048", least: "1", most: "1", container: "grafana", port: "3000",
-		check: "", ready: "/api/health",
+		check: "CMD-SHELL wget -q -O /dev/null http://127.0.0.1:3000/api/health", ready: "/api/health",
 	},
 }
 
@@ -221,7 +254,7 @@ var sharedRoles = []string{
 }
 
 // openVariables are variables and parameters that have a name like a secret's and are none.
-var openVariables = []string{"KONG_HEADERS", "RATE_LIMIT_TOKEN", "RateLimitToken"}
+var openVariables = []string{"KONG_HEADERS", "RATE_LIMIT_TOKEN", "RateLimitToken", "OidcTokenUrl"}
 
 // tlsPolicies speak TLS 1.2 and up with ciphers that are fit for it.
 var tlsPolicies = []string{"ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-2-Res-2021-06", "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09", "ELBSecurityPolicy-TLS13-1-2-PQ-2025-09"}

@@ -65,7 +65,9 @@ func checkSizes(c *checker, system string, stacks []*template.Stack) {
 			c.want(targets.Name, "Port", targets.Text("Port"), z.port)
 			c.want(targets.Name, "TargetType", targets.Text("TargetType"), "ip")
 			c.want(targets.Name, "HealthCheckPath", targets.Text("HealthCheckPath"), z.ready)
-			c.want(targets.Name, "HealthCheckPort", targets.Text("HealthCheckPort"), z.readyPort)
+			if port := targets.Text("HealthCheckPort"); port != z.readyPort && (z.readyPort != "" || port != z.port) {
+				c.say(targets.Name, "HealthCheckPort is %q", port)
+			}
 			c.want(targets.Name, "Matcher", targets.Text("Matcher.HttpCode"), "200")
 			c.health(task, z)
 		}
