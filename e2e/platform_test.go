@@ -20,7 +20,7 @@ func TestPlatform(t *testing.T) {
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *platform.Platform){
 			"sale": testSale, "races": testRaces, "faults": testFaults, "signatures": testSignatures, "strangers": testStrangers,
-			"bad input": testBadInput, "documents": testDocuments,
+			"bad input": testBadInput, "documents": testDocuments, "reconciliation": testReconciliation,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -271,7 +271,7 @@ func serviceOf(resource map[string]any) string {
 	return name
 }
 
-func at(nanos uint64) time.Time { return time.Unix(0, int64(nanos)).UTC() } //nolint:gosec // until the year 2262
+func at(nanos uint64) time.Time { return time.Unix(0, int64(nanos)).UTC() }
 
 func attributes(all []*commonpb.KeyValue) map[string]any {
 	out := make(map[string]any, len(all))

@@ -25,9 +25,13 @@ import (
 // libpq are variables of PostgreSQL's own clients: somebody's shell must not lead a service elsewhere.
 var libpq = regexp.MustCompile(`^(PG(HOST|HOSTADDR|PORT|DATABASE|USER|PASSWORD|PASSFILE|SERVICE|SERVICEFILE|OPTIONS|SSL[A-Z]*|APPNAME|TZ|CONNECT_TIMEOUT|TARGETSESSIONATTRS)|DATABASE_URL|REDIS_URL|LISTEN_ADDR)=`)
 
+// ofOneMachine are settings in which a platform on one machine differs from production: an unknown outcome is asked for so long
+// only that even its cancel at the provider is certain within a minute.
+var ofOneMachine = []string{"INTENT_CHASE_WINDOW=20s"}
+
 // inherited is what the platform's processes get of our environment: OTEL_*, LOG_LEVEL, and whatever a service can be tuned by.
 func inherited(environ []string) []string {
-	return slices.DeleteFunc(slices.Clone(environ), libpq.MatchString)
+	return append(slices.Clone(ofOneMachine), slices.DeleteFunc(slices.Clone(environ), libpq.MatchString)...)
 }
 
 // environment is a service's: ours, then what every process of a local platform has, then its own.
