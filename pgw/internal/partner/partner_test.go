@@ -103,7 +103,7 @@ func FuzzAuthorization(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, header string) {
 		c, err := hmacsig.Parse(header)
-		if err != nil {
+		if err != nil || c.APIKey != "pk_test_abc123" { // another key's secret would be looked up
 			return
 		}
 		opened := vectorKey().Verify(c, m, now) == nil
