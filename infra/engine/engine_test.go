@@ -17,6 +17,7 @@ import (
 	"github.com/mpac-cloud/mpac/infra/engine/cloud"
 	"github.com/mpac-cloud/mpac/infra/engine/fakeaws"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
+	"github.com/mpac-cloud/mpac/infra/template"
 	"github.com/mpac-cloud/mpac/platform/clock"
 )
 
@@ -118,10 +119,31 @@ func (a *account) done(verbs ...string) []string {
 	return out
 }
 
-func TestOneSystem(t *testing.T) {
-	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"), "pgw")
-	t.Log(strings.Join(a.done("create", "update", "task"), "\n"))
-	t.Log(strings.Join(a.said, "\n"))
+// parametersDuring reads a stack's parameters from within a task that the fake runs, when it is locked.
+func (a *account) parametersDuring(stack string) map[string]string { return a.ParametersLocked(stack) }
+
+func templateOf(t *testing.T, m *manifest.Manifest, stack string) *template.Template {
+	t.Helper()
+	text, err := m.TemplateText(m.Stack(stack))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := template.Parse(stack, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// anyOf is the first resource of a type in a stack's template.
+func anyOf(t *testing.T, m *manifest.Manifest, stack, kind string) string {
+	t.Helper()
+	parsed := templateOf(t, m, stack)
+	for _, name := range parsed.Order() {
+		if parsed.Resources[name].Type == kind {
+			return name
+		}
+	}
+	t.Fatalf("%s has no %s", stack, kind)
+	return ""
 }

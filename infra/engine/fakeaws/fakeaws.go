@@ -79,6 +79,11 @@ func (f *Fake) Journal() []string {
 func (f *Fake) Parameters(stack string) map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.ParametersLocked(stack)
+}
+
+// ParametersLocked is Parameters for Task, which is called in the middle of a request.
+func (f *Fake) ParametersLocked(stack string) map[string]string {
 	s := f.find(stack)
 	if s == nil {
 		return nil
