@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +45,9 @@ type Release struct {
 	Engine *engine.Engine
 	Stages []Stage
 	Limits Limits
-	Tell   func(stack, format string, args ...any)
+	// Everything moves what rolls in the stack too, once the services have moved.
+	Everything bool
+	Tell       func(stack, format string, args ...any)
 }
 
 // ErrBack is in the error of a release that went back.
@@ -105,7 +108,7 @@ func (r *Release) Run(ctx context.Context, s *manifest.Stack, names []string) er
 	}
 	if len(moves) == 0 {
 		r.Tell(s.Name, "%s is what runs already", r.Engine.Version)
-		return nil
+		return r.rest(ctx, s)
 	}
 	kept := &record{Version: r.Engine.Version, State: "moving", Begun: r.Engine.Cloud.Now(), To: map[string]string{}}
 	for _, m := range moves {
@@ -121,7 +124,40 @@ func (r *Release) Run(ctx context.Context, s *manifest.Stack, names []string) er
 	}
 	ended := r.Engine.Cloud.Now()
 	kept.Ended = &ended
-	return errors.Join(err, r.Engine.Cloud.PutRecord(context.WithoutCancel(ctx), r.recordKey(s), kept))
+	err = errors.Join(err, r.Engine.Cloud.PutRecord(context.WithoutCancel(ctx), r.recordKey(s), kept))
+	if err != nil {
+		return err
+	}
+	return r.rest(ctx, s)
+}
+
+// rest moves what rolls to the version, by ECS's own circuit breaker.
+func (r *Release) rest(ctx context.Context, s *manifest.Stack) error {
+	if !r.Everything {
+		return nil
+	}
+	now := r.Engine.Stack(s.Name)
+	change := map[string]string{}
+	for parameter, source := range s.Parameters {
+		if source.Image == "" {
+			continue
+		}
+		image, err := r.Engine.Cloud.Image(ctx, source.Image, r.Engine.Version)
+		if err != nil {
+			return fmt.Errorf("%w", err)
+		}
+		if image != now.Parameters[parameter] {
+			change[parameter] = image
+		}
+	}
+	if len(change) == 0 {
+		return nil
+	}
+	r.Tell(s.Name, "rolling the rest: %s", strings.Join(slices.Sorted(maps.Keys(change)), ", "))
+	if err := r.Engine.Set(ctx, s, change); err != nil {
+		return fmt.Errorf("%w", err)
+	}
+	return nil
 }
 
 // moves works out which colour of each service takes the new version; services that run it already are left out.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mpac-cloud/mpac/internal/ops/console"
+	"github.com/mpac-cloud/mpac/internal/ops/deploy"
 	"github.com/mpac-cloud/mpac/internal/ops/local"
 	"github.com/mpac-cloud/mpac/internal/ops/up"
 	"github.com/mpac-cloud/mpac/platform/service"
@@ -59,6 +60,7 @@ func Root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(upCommand(), downCommand(), statusCommand(), envCommand(), demoCommand(), gatewayCommand())
+	root.AddCommand(deploy.Commands()...)
 	return root
 }
 
