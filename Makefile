@@ -57,7 +57,7 @@ gen: $(TOOLS)/sqlc ## Generate the code that is generated
 
 .PHONY: gen-check
 gen-check: gen ## Fail when generated code differs from what is committed
-	@git diff --exit-code --stat -- '*_gen.go' '*.sql.go' docs || { echo "generated code has drifted: run 'make gen' and commit"; exit 1; }
+	@git diff --exit-code --stat -- '*_gen.go' '*.sql.go' docs obs || { echo "generated code has drifted: run 'make gen' and commit"; exit 1; }
 
 .PHONY: obs
 obs: ## Build the observability stack from source, once (minutes); `mpac up` then runs it
