@@ -29,13 +29,13 @@ func (f Finding) String() string {
 
 // Check holds the templates against every rule, in every variant.
 func Check(infra fs.FS) ([]Finding, error) {
+	src, err := Read(infra)
+	if err != nil {
+		return nil, err
+	}
 	var all []Finding
 	for _, v := range Variants() {
-		w, err := Load(infra, v)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, w.Check()...)
+		all = append(all, src.World(v).Check()...)
 	}
 	return all, nil
 }

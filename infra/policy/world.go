@@ -65,39 +65,45 @@ func (w *World) System(name string) []*template.Stack {
 	return all
 }
 
-// Load evaluates every template for a variant. An error is a manifest that cannot be read; what is wrong with a stack is in Broken.
-func Load(infra fs.FS, v Variant) (*World, error) {
+// Source is the manifest, the templates and the parameter files as they are written.
+type Source struct {
+	manifest  *manifest.Manifest
+	templates map[string]*template.Template
+	broken    []error
+}
+
+// Read reads infra's files. An error is a manifest that cannot be read; what is wrong with a template is in each World's Broken.
+func Read(infra fs.FS) (*Source, error) {
 	m, err := manifest.Load(infra)
 	if err != nil {
 		return nil, err
 	}
-	w := &World{Variant: v, Manifest: m, Stacks: map[string]*template.Stack{}}
-	templates := w.templates()
+	src := &Source{manifest: m, templates: map[string]*template.Template{}}
+	for _, s := range m.Stacks() {
+		text, err := m.TemplateText(s)
+		if err == nil {
+			src.templates[s.Name], err = template.Parse(s.Template, text)
+		}
+		if err != nil {
+			src.broken = append(src.broken, err)
+		}
+	}
+	return src, nil
+}
+
+// World evaluates every template for a variant; what is wrong with a stack is in Broken.
+func (src *Source) World(v Variant) *World {
+	w := &World{Variant: v, Manifest: src.manifest, Stacks: map[string]*template.Stack{}}
 	// The systems know each other's addresses only after each is there: as in real life, the second round has them.
 	rounds := 2
 	if v.Alone {
 		rounds = 1
 	}
-	broken := w.Broken
 	for range rounds {
-		w.Broken = slices.Clone(broken)
-		w.Stacks = w.round(templates)
+		w.Broken = slices.Clone(src.broken)
+		w.Stacks = w.round(src.templates)
 	}
-	return w, nil
-}
-
-func (w *World) templates() map[string]*template.Template {
-	all := map[string]*template.Template{}
-	for _, s := range w.Manifest.Stacks() {
-		text, err := w.Manifest.TemplateText(s)
-		if err == nil {
-			all[s.Name], err = template.Parse(s.Template, text)
-		}
-		if err != nil {
-			w.Broken = append(w.Broken, err)
-		}
-	}
-	return all
+	return w
 }
 
 func (w *World) round(templates map[string]*template.Template) map[string]*template.Stack {
