@@ -173,7 +173,7 @@ func (q *Queries) LostRefunds(ctx context.Context, arg LostRefundsParams) ([]Los
 const overdueRefunds = `-- name: OverdueRefunds :many
 SELECT id, payment_id, merchant_id, store_id
 FROM smarttab.refund
-WHERE id >= $1 AND status = 'processing' AND reported_at IS NOT NULL AND updated_at < $2
+WHERE id >= $1 AND status IN ('pending', 'processing') AND reported_at IS NOT NULL AND updated_at < $2
 ORDER BY id
 LIMIT $3
 `
@@ -191,7 +191,7 @@ type OverdueRefundsRow struct {
 	StoreID    uuid.UUID
 }
 
-// Wallets' refunds of which the gateway should have told the end.
+// Refunds at the gateway of which it should have told the end.
 func (q *Queries) OverdueRefunds(ctx context.Context, arg OverdueRefundsParams) ([]OverdueRefundsRow, error) {
 	rows, err := q.db.Query(ctx, overdueRefunds, arg.Since, arg.Before, arg.MaxRows)
 	if err != nil {

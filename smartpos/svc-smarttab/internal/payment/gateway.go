@@ -43,6 +43,10 @@ func refusal(err error) (*Failure, bool) {
 // methodTypes are the gateway's names of our methods.
 var methodTypes = map[Method]string{Cash: client.Cash, QR: client.QRMPM, Card: client.Card}
 
+// reportWithin is how long the gateway waits for the report of what has taken place here, in minutes: as long as it waits for
+// anything (pgw.md), so that a report which was held up is not refused as expired.
+const reportWithin = 30 * 24 * 60
+
 // Create makes the payment's intent, or finds it again under the same key. An intent that another key has made for the payment
 // is found by the payment's id.
 func (g *Gateway) Create(ctx context.Context, p *Payment) (Intent, error) {
@@ -53,7 +57,10 @@ func (g *Gateway) Create(ctx context.Context, p *Payment) (Intent, error) {
 	if p.By.Kind == actor.Device {
 		body.MerchantTerminalID = p.By.Ref()
 	}
-	if p.Method == QR && p.ExpiresAt != nil {
+	switch {
+	case p.Method != QR:
+		body.ExpiresInMinutes = reportWithin
+	case p.ExpiresAt != nil:
 		// Only asked while there is no intent, so this is still the expiry that the payment began with.
 		body.ExpiresInMinutes = int(p.ExpiresAt.Sub(p.CreatedAt) / time.Minute)
 	}
@@ -133,21 +140,33 @@ func (g *Gateway) Refund(ctx context.Context, p *Payment, r *Refund) (GatewayRef
 	return g.client.CreateRefund(ctx, r.ID.String(), p.IntentID, body)
 }
 
-// FindRefund looks for a refund by our id of it.
+// FindRefund looks for a refund by the gateway's id of it, or by ours.
 func (g *Gateway) FindRefund(ctx context.Context, p *Payment, r *Refund) (GatewayRefund, bool, error) {
-	ask := client.ListRefunds{PaymentIntentID: p.IntentID, Limit: 100}
+	if r.GatewayRefundID != "" {
+		found, err := g.client.Refund(ctx, r.GatewayRefundID)
+		return found, err == nil, err
+	}
+	all, err := g.Refunds(ctx, p.IntentID)
+	for _, found := range all {
+		if found.MerchantRefundRefID == r.ID.String() {
+			return found, true, nil
+		}
+	}
+	return GatewayRefund{}, false, err
+}
+
+// Refunds reads the refunds of an intent, whoever asked for them.
+func (g *Gateway) Refunds(ctx context.Context, intent string) ([]GatewayRefund, error) {
+	var all []GatewayRefund
+	ask := client.ListRefunds{PaymentIntentID: intent, Limit: 100}
 	for {
 		page, err := g.client.ListRefunds(ctx, ask)
 		if err != nil {
-			return GatewayRefund{}, false, err
+			return nil, err
 		}
-		for _, found := range page.Data {
-			if found.MerchantRefundRefID == r.ID.String() {
-				return found, true, nil
-			}
-		}
+		all = append(all, page.Data...)
 		if page.NextCursor == "" {
-			return GatewayRefund{}, false, nil
+			return all, nil
 		}
 		ask.Cursor = page.NextCursor
 	}

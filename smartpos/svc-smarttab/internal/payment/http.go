@@ -86,13 +86,14 @@ type listOutput struct{ Body wire.List[PaymentView] }
 
 // Register adds the operations on payments.
 func (s *Service) Register(api huma.API) {
+	beginAtZero()
 	tags := []string{"Payments"}
 	huma.Register(api, access.Either(access.PaymentsTake).On(huma.Operation{
 		OperationID: "create-payment", Method: http.MethodPost, Path: "/api/v1/payments", DefaultStatus: http.StatusCreated, Tags: tags,
-		Summary: "Take money for a bill or a part of it", Errors: []int{400, 404, 409, 422},
+		Summary: "Take money for a bill or a part of it", Errors: []int{400, 403, 404, 409, 422},
 		Description: "Cash and recorded cards complete at once. A QR payment comes back `pending` with a `payment_token`: the terminal confirms it at " +
 			"`pgw_url` and shows the code; the result is read here. When the gateway does not answer there is no token yet: " +
-			"send the same request again with the same key.",
+			"send the same request again with the same key. A person who brings a `card` result needs the permission payments.refund.",
 	}), s.create)
 	idempotency.Required(api, http.MethodPost, "/api/v1/payments")
 	huma.Register(api, access.Either(access.PaymentsRead).On(huma.Operation{
@@ -130,6 +131,11 @@ func (s *Service) create(ctx context.Context, in *createInput) (*createOutput, e
 	}
 	if err := in.Body.check(); err != nil {
 		return nil, err
+	}
+	if in.Body.Card != nil {
+		if err := mayStateCard(access.From(ctx)); err != nil {
+			return nil, err
+		}
 	}
 	at, err := in.One(ctx, s.Stores)
 	if err != nil {
@@ -196,13 +202,20 @@ func (d paymentDraft) draft() Draft {
 	return draft
 }
 
+// mayStateCard: a terminal brings its card application's own word; a person who states it answers for it.
+func mayStateCard(caller access.Principal) error {
+	if caller.Kind != access.KindUser || caller.Can(access.PaymentsRefund) {
+		return nil
+	}
+	return ErrApprovalRequired.New("To state a card's outcome in place of its application needs the permission %s.", access.PaymentsRefund)
+}
+
 func (s *Service) card(ctx context.Context, in *cardInput) (*idempotency.Output[PaymentView], error) {
 	if err := in.Must(); err != nil {
 		return nil, err
 	}
-	caller := access.From(ctx)
-	if caller.Kind == access.KindUser && !caller.Can(access.PaymentsRefund) {
-		return nil, ErrApprovalRequired.New("To state a card's outcome in place of its application needs the permission %s.", access.PaymentsRefund)
+	if err := mayStateCard(access.From(ctx)); err != nil {
+		return nil, err
 	}
 	if err := in.Body.check(""); err != nil {
 		return nil, err

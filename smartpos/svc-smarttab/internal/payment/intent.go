@@ -61,6 +61,18 @@ func (p *Payment) follow(in Intent, trusted bool) (next Status, moved bool, err 
 	return next, true, nil
 }
 
+// agrees holds what the gateway says of cash or a card against what took place here, which nothing that the gateway says can
+// change: the books there are wrong then, until somebody puts them right.
+func (p *Payment) agrees(in Intent) error {
+	if !in.Final() {
+		return nil
+	}
+	if want := intentMeans[in.Status]; want == Completed && p.Status.Paid() || want == p.Status {
+		return nil
+	}
+	return contradiction("intent %s is %s, the payment %s", in.ID, in.Status, p.Status)
+}
+
 // why is the reason that goes with a payment that failed or was cancelled.
 func why(in Intent) *Failure {
 	switch {

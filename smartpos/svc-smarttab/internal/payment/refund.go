@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/actor"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/tax"
@@ -70,6 +71,29 @@ func (p *Payment) give(amount int64) (int64, error) {
 	}
 	p.Returning += amount
 	return amount, nil
+}
+
+// foreign says whether the refund was asked for at the gateway itself, and not here.
+func (r *Refund) foreign() bool { return r.By == gateway }
+
+// giveForeign sets aside what a refund gives back that was asked for at the gateway.
+func (p *Payment) giveForeign(in GatewayRefund, at time.Time) (Refund, error) {
+	switch {
+	case in.Currency != string(p.Currency):
+		return Refund{}, contradiction("refund %s is in %s, the payment in %s", in.ID, in.Currency, p.Currency)
+	case in.Amount <= 0 || in.Amount > p.Refundable():
+		return Refund{}, contradiction("refund %s is over %d, the payment is %s and has %d left", in.ID, in.Amount, p.Status, p.Refundable())
+	}
+	reason := in.Reason
+	if reason == "" {
+		reason = "Refunded at the payment gateway"
+	}
+	p.Returning += in.Amount
+	p.UpdatedAt = at
+	return Refund{
+		ID: id.NewUUID(at), MerchantID: p.MerchantID, StoreID: p.StoreID, PaymentID: p.ID, BillID: p.BillID, Status: RefundPending,
+		Version: 1, Currency: p.Currency, Amount: in.Amount, Reason: reason, By: gateway, OccurredAt: at, CreatedAt: at, UpdatedAt: at,
+	}, nil
 }
 
 // returned books what give set aside as gone back; the payment is refunded when nothing is left.

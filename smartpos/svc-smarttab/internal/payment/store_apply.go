@@ -51,6 +51,8 @@ func (s *Service) ApplyIntent(ctx context.Context, tx pgx.Tx, payment uuid.UUID,
 			}
 			known = false
 		}
+	} else if err := p.agrees(in); err != nil {
+		return err
 	}
 	if known {
 		return nil
@@ -113,7 +115,7 @@ func (s *Service) ApplyReconciled(ctx context.Context, tx pgx.Tx, payment uuid.U
 	return err
 }
 
-// ApplyRefund brings a refund to what the gateway says of it, within the caller's transaction.
+// ApplyRefund brings a refund of our own to what the gateway says of it, within the caller's transaction.
 func (s *Service) ApplyRefund(ctx context.Context, tx pgx.Tx, refund uuid.UUID, in GatewayRefund) error {
 	r, err := findRefund(ctx, tx, refund)
 	if err != nil {
@@ -126,10 +128,49 @@ func (s *Service) ApplyRefund(ctx context.Context, tx pgx.Tx, refund uuid.UUID, 
 	if r, err = lockRefund(ctx, tx, refund); err != nil {
 		return err
 	}
-	now := s.now()
-	if p.Method != QR {
-		return s.reported(ctx, tx, &r, in, now)
+	if p.Method != QR && !r.foreign() {
+		return s.reported(ctx, tx, &r, in, s.now())
 	}
+	return s.followRefund(ctx, tx, &p, &r, in)
+}
+
+// ApplyForeignRefund books a refund of a payment that was not asked for here but at the gateway itself, within the caller's
+// transaction: the customer has that money back, whoever gave it. A ContradictionError when the payment has less left than
+// that; it may have more once a refund of our own has failed.
+func (s *Service) ApplyForeignRefund(ctx context.Context, tx pgx.Tx, payment uuid.UUID, in GatewayRefund) error {
+	p, err := lock(ctx, tx, payment)
+	if err != nil {
+		return err
+	}
+	all, err := refundsOf(ctx, tx, p.ID)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if r.GatewayRefundID == in.ID {
+			return s.followRefund(ctx, tx, &p, &r, in)
+		}
+	}
+	if RefundStatus(in.Status) == RefundFailed {
+		return nil // nothing was ever held for it
+	}
+	now := s.now()
+	r, err := p.giveForeign(in, now)
+	if err != nil {
+		return err
+	}
+	if err := insertRefund(ctx, tx, &r); err != nil {
+		return err
+	}
+	if err := save(ctx, tx, &p); err != nil {
+		return err
+	}
+	return s.followRefund(ctx, tx, &p, &r, in)
+}
+
+// followRefund brings a refund whose payment is locked to the gateway's snapshot of it.
+func (s *Service) followRefund(ctx context.Context, tx pgx.Tx, p *Payment, r *Refund, in GatewayRefund) error {
+	now := s.now()
 	next, moved, err := r.follow(in)
 	if err != nil {
 		return err
@@ -142,11 +183,11 @@ func (s *Service) ApplyRefund(ctx context.Context, tx pgx.Tx, refund uuid.UUID, 
 		r.ReportedAt = &now
 	}
 	if moved {
-		if err := s.moveRefund(ctx, tx, &p, &r, next, failureOf(in), now); err != nil {
+		if err := s.moveRefund(ctx, tx, p, r, next, failureOf(in), now); err != nil {
 			return err
 		}
 	}
-	return saveRefund(ctx, tx, &r)
+	return saveRefund(ctx, tx, r)
 }
 
 func (s *Service) moveRefund(ctx context.Context, tx pgx.Tx, p *Payment, r *Refund, next RefundStatus, why *Failure, now time.Time) error {

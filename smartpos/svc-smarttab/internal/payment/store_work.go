@@ -26,6 +26,9 @@ func (s *Service) report(ctx context.Context, ref Ref) (bool, time.Duration, err
 	if in, err = s.Gateway.Confirm(ctx, &p, in); err != nil {
 		return false, age, err
 	}
+	if err := p.agrees(in); err != nil {
+		return false, age, err
+	}
 	return true, age, postgres.InTx(ctx, s.DB, ref.Scope(), "smarttab.payment.reported", func(ctx context.Context, tx pgx.Tx) error {
 		p, err := lock(ctx, tx, ref.PaymentID)
 		if err != nil || p.ReportedAt != nil {

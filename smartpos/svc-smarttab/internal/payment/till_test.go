@@ -69,6 +69,10 @@ func TestCard(t *testing.T) {
 		t.Fatalf("declined: %+v", declined)
 	}
 	approved := map[string]any{"result": "approved", "approval_code": "A1B2C3", "brand": "visa", "last4": "4242", "arn": "74537604221222132710572"}
+	stated := map[string]any{"bill_id": b.ID, "method": "card", "card": approved}
+	if a := till.Person(access.Staff).Do(http.MethodPost, "/api/v1/payments", "k0", stated); a.Code() != "approval_required" {
+		t.Errorf("staff state the outcome with the payment: %s", a.Body)
+	}
 	p := terminal.Pay(b, "card", map[string]any{"card": approved})
 	if p.Status != payment.Completed || p.Card.Last4 != "4242" {
 		t.Fatalf("approved: %+v", p)

@@ -55,7 +55,8 @@ type RefundView struct {
 	Amount    int64        `json:"amount"`
 	Currency  string       `json:"currency"`
 	Reason    string       `json:"reason"`
-	GivenBy   actor.Party  `json:"given_by"`
+	GivenBy   actor.Party  `json:"given_by" doc:"system pgw: it was asked for at the payment gateway itself"`
+	GatewayID *string      `json:"gateway_refund_id" doc:"The payment gateway's id of this refund"`
 	Failure   *Failure     `json:"failure"`
 	Receipt   *string      `json:"receipt_number" doc:"Of the return invoice"`
 	TaxLines  tax.Lines    `json:"tax_lines" nullable:"false"`
@@ -90,7 +91,7 @@ func (s *Service) view(p *Payment, refunds []Refund, token string) PaymentView {
 func refundView(r *Refund) RefundView {
 	return RefundView{
 		ID: r.ID, PaymentID: r.PaymentID, Status: r.Status, Version: r.Version, Amount: r.Amount, Currency: string(r.Currency), Reason: r.Reason,
-		GivenBy: actor.PartyOf(r.By), Failure: r.Failure, Receipt: nilIfEmpty(r.ReceiptNumber),
+		GivenBy: actor.PartyOf(r.By), GatewayID: nilIfEmpty(r.GatewayRefundID), Failure: r.Failure, Receipt: nilIfEmpty(r.ReceiptNumber),
 		TaxLines: append(tax.Lines{}, r.Lines...), CreatedAt: wire.At(r.CreatedAt), UpdatedAt: wire.At(r.UpdatedAt), EndedAt: wire.AtOrNil(r.EndedAt),
 	}
 }

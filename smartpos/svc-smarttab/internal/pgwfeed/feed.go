@@ -6,7 +6,7 @@
 // holder of the lease. Effects may be asked for any number of times and out of order, so reading a page again is harmless.
 //
 // An event that cannot be applied is parked, together with those that come later for the same payment, and the cursor goes on;
-// a job tries the parked ones again in their order. What stays parked is an alarm (the metric smarttab.feed.parked).
+// a job tries the parked ones again in their order. What stays parked is an alarm (the metric mpac.feed.parked).
 package pgwfeed
 
 import (
@@ -31,7 +31,8 @@ type news struct {
 	intent  payment.Intent        // of payment_intent.*
 	refund  payment.GatewayRefund // of refund.*
 	payment uuid.UUID             // ours; zero for refunds, whose refund names it
-	refID   uuid.UUID             // our refund
+	refID   uuid.UUID             // our refund; zero when it was not asked for here
+	foreign bool                  // a refund that was asked for at the gateway itself
 }
 
 // isRefund says whether the event is about a refund.
@@ -46,6 +47,9 @@ func (n *news) own() bool {
 	n.payment = id
 	return err == nil
 }
+
+// refers fills in which refund of ours it is about, if any: others are asked for at the gateway itself, under any reference.
+func (n *news) refers() { n.refID, _ = uuid.Parse(n.refund.MerchantRefundRefID) }
 
 // read takes an event apart. An event of a type that is not known here is read as nothing: newer gateways tell more.
 func read(e client.Event) (news, error) {
@@ -64,11 +68,7 @@ func read(e client.Event) (news, error) {
 		if n.refund, err = e.Refund(); err != nil {
 			return n, fmt.Errorf("event %s: %w", e.ID, err)
 		}
-		id, err := uuid.Parse(n.refund.MerchantRefundRefID)
-		if err != nil {
-			return n, fmt.Errorf("event %s: merchant_refund_ref_id is no refund of ours: %w", e.ID, err)
-		}
-		n.refID = id
+		n.refers()
 	}
 	return n, nil
 }

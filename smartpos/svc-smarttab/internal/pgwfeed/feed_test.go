@@ -193,7 +193,12 @@ func TestExpiredCursorIsResynced(t *testing.T) {
 	till.Eventually("both are shown", func() bool {
 		return terminal.Payment(paid.ID).Status == payment.Processing && terminal.Payment(failed.ID).Status == payment.Processing
 	})
+	refunded := started(t, till, terminal)
+	till.Gateway.Pay(t, refunded.ID.String())
+	till.Eventually("the third is paid", func() bool { return terminal.Payment(refunded.ID).Status == payment.Completed })
 	stop()
+	till.Gateway.RefundDirectly(t, refunded.ID.String(), "x1", 300)
+	till.Gateway.EndRefunds(client.RefundSucceeded)
 	till.Gateway.Pay(t, paid.ID.String())
 	till.Gateway.Become(t, failed.ID.String(), client.Failed)
 	till.Gateway.Restore()
@@ -201,6 +206,7 @@ func TestExpiredCursorIsResynced(t *testing.T) {
 	till.Eventually("both are known", func() bool {
 		return terminal.Payment(paid.ID).Status == payment.Completed && terminal.Payment(failed.ID).Status == payment.Failed
 	})
+	till.Eventually("and the refund that nobody here asked for", func() bool { return terminal.Payment(refunded.ID).Refunded == 300 })
 	after := started(t, till, terminal)
 	till.Eventually("events go on", func() bool { return terminal.Payment(after.ID).Status == payment.Processing })
 }

@@ -233,12 +233,47 @@ func (r *Reader) present(ctx context.Context, in payment.Intent) error {
 	if !known {
 		return nil
 	}
-	err = r.Payments.Catch(ctx, ref, in)
-	if err != nil && !passing(err) {
+	var refunds []payment.GatewayRefund
+	if in.RefundedAmount > 0 {
+		if refunds, err = r.Gateway.Refunds(ctx, in.ID); err != nil {
+			return err
+		}
+	}
+	if err = r.Payments.Catch(ctx, ref, in); err == nil {
+		err = r.presentRefunds(ctx, in.ID, refunds)
+	}
+	if err != nil && !passing(err) && ctx.Err() == nil {
 		slog.ErrorContext(ctx, "feed: resync cannot apply an intent", "payment_intent_id", in.ID, "payment_id", ref.PaymentID, "error", err)
 		return nil
 	}
 	return err
+}
+
+// presentRefunds brings a payment's refunds to their present state, also those that were not asked for here: of them nothing but
+// events would tell.
+func (r *Reader) presentRefunds(ctx context.Context, intent string, all []payment.GatewayRefund) error {
+	if len(all) == 0 {
+		return nil
+	}
+	batch := make([]news, len(all))
+	for i, refund := range all {
+		batch[i] = news{refund: refund, Event: client.Event{Type: refundPrefix + refund.Status, PaymentIntentID: intent}}
+		batch[i].refers()
+	}
+	t, err := r.whose(ctx, batch)
+	if err != nil {
+		return err
+	}
+	for i := range batch {
+		ref, known := t.of(&batch[i])
+		if !known {
+			return errUnknown
+		}
+		if err := r.apply(ctx, ref, &batch[i], nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {

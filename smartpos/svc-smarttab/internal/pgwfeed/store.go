@@ -108,18 +108,19 @@ func leased(n int64, err error) error {
 type tenants struct {
 	payments map[uuid.UUID]payment.Ref
 	refunds  map[uuid.UUID]payment.Ref
+	intents  map[string]payment.Ref // of refunds' events only
 	parked   map[string]bool
 }
 
 // whose finds the tenants of a page's events, the one thing that the feed must see across tenants.
 func (r *Reader) whose(ctx context.Context, all []news) (tenants, error) {
-	t := tenants{payments: map[uuid.UUID]payment.Ref{}, refunds: map[uuid.UUID]payment.Ref{}, parked: map[string]bool{}}
+	t := tenants{payments: map[uuid.UUID]payment.Ref{}, refunds: map[uuid.UUID]payment.Ref{}, intents: map[string]payment.Ref{}, parked: map[string]bool{}}
 	var payments, refunds []uuid.UUID
-	var groups []string
+	var groups, intents []string
 	for i := range all {
 		groups = append(groups, all[i].group())
 		if all[i].isRefund() {
-			refunds = append(refunds, all[i].refID)
+			refunds, intents = append(refunds, all[i].refID), append(intents, all[i].PaymentIntentID)
 		} else {
 			payments = append(payments, all[i].payment)
 		}
@@ -140,6 +141,15 @@ func (r *Reader) whose(ctx context.Context, all []news) (tenants, error) {
 		for _, row := range more {
 			t.refunds[row.ID] = payment.Ref{MerchantID: row.MerchantID, StoreID: row.StoreID, PaymentID: row.PaymentID}
 		}
+		if len(intents) > 0 {
+			paid, err := q.PaymentTenantsByIntent(ctx, intents)
+			if err != nil {
+				return err
+			}
+			for _, row := range paid {
+				t.intents[row.IntentID] = payment.Ref{MerchantID: row.MerchantID, StoreID: row.StoreID, PaymentID: row.ID}
+			}
+		}
 		parked, err := q.ParkedPayments(ctx, groups)
 		for _, group := range parked {
 			t.parked[group] = true
@@ -152,11 +162,23 @@ func (r *Reader) whose(ctx context.Context, all []news) (tenants, error) {
 // of is whose the event is.
 func (t tenants) of(n *news) (payment.Ref, bool) {
 	if n.isRefund() {
-		ref, ok := t.refunds[n.refID]
+		if ref, ours := t.ours(n); ours {
+			return ref, true
+		}
+		n.foreign = true
+		ref, ok := t.intents[n.PaymentIntentID]
 		return ref, ok
 	}
 	ref, ok := t.payments[n.payment]
 	return ref, ok
+}
+
+// ours says whether the refund was asked for here, and of which payment. Another's reference may look like one of our ids: it is
+// ours only of the payment that we asked for it.
+func (t tenants) ours(n *news) (payment.Ref, bool) {
+	ref, ok := t.refunds[n.refID]
+	paid, known := t.intents[n.PaymentIntentID]
+	return ref, ok && (!known || paid == ref)
 }
 
 // apply lets one event take effect and moves the cursor past it (st nil: there is none to move), in one transaction of its tenant.
@@ -175,6 +197,8 @@ func (r *Reader) apply(ctx context.Context, ref payment.Ref, n *news, st *step) 
 // effect is what an event changes.
 func (r *Reader) effect(ctx context.Context, tx pgx.Tx, ref payment.Ref, n *news) error {
 	switch {
+	case n.isRefund() && n.foreign:
+		return r.Payments.ApplyForeignRefund(ctx, tx, ref.PaymentID, n.refund)
 	case n.isRefund():
 		return r.Payments.ApplyRefund(ctx, tx, n.refID, n.refund)
 	case n.Type == client.EventIntentReconciled:

@@ -174,6 +174,12 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request, body map[string
 	switch {
 	case r.Method == http.MethodPost && len(parts) == 2:
 		g.create(w, body)
+	case r.Method == http.MethodGet && parts[1] == "refunds" && len(parts) == 3:
+		if re := g.refunds[parts[2]]; re != nil {
+			answer(w, 200, re)
+			return
+		}
+		problem(w, 404, "refund_not_found", nil)
 	case r.Method == http.MethodGet && parts[1] == "refunds":
 		g.listRefunds(w, r)
 	case r.Method == http.MethodGet && len(parts) == 2:
@@ -247,6 +253,12 @@ func (g *Gateway) withToken(in client.PaymentIntent) client.PaymentIntent {
 func (g *Gateway) confirm(w http.ResponseWriter, in *client.PaymentIntent, body map[string]any) {
 	if in.Final() {
 		problem(w, 409, "payment_intent_wrong_state", nil)
+		return
+	}
+	if !g.clock().Before(in.ExpiresAt) {
+		in.CancellationReason = "expired"
+		g.move(in, client.Cancelled)
+		problem(w, 409, "payment_intent_expired", nil)
 		return
 	}
 	in.PaymentMethodType = text(body, "payment_method_type")

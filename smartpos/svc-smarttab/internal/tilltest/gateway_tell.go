@@ -2,6 +2,7 @@ package tilltest
 
 import (
 	"encoding/json"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/mpac-cloud/mpac/pgw/client"
@@ -87,6 +88,20 @@ func (g *Gateway) EndRefunds(status string) int {
 		}
 	}
 	return n
+}
+
+// RefundDirectly has a refund of a payment made at the gateway itself, by the same partner.
+func (g *Gateway) RefundDirectly(tb testing.TB, payment, reference string, amount int64) client.Refund {
+	tb.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	made := httptest.NewRecorder()
+	g.refund(made, g.find(tb, payment), map[string]any{"amount": float64(amount), "merchant_refund_ref_id": reference, "reason": "goodwill"})
+	var re client.Refund
+	if err := json.Unmarshal(made.Body.Bytes(), &re); err != nil || re.ID == "" {
+		tb.Fatalf("refund at the gateway: %d %s", made.Code, made.Body)
+	}
+	return re
 }
 
 // Again publishes all events once more, in the reverse order, under new ids: duplicates, late and out of order.

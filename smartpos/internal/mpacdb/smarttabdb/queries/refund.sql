@@ -34,9 +34,9 @@ ORDER BY id
 LIMIT @max_rows;
 
 -- name: OverdueRefunds :many
--- Wallets' refunds of which the gateway should have told the end.
+-- Refunds at the gateway of which it should have told the end.
 SELECT id, payment_id, merchant_id, store_id
 FROM smarttab.refund
-WHERE id >= @since AND status = 'processing' AND reported_at IS NOT NULL AND updated_at < @before
+WHERE id >= @since AND status IN ('pending', 'processing') AND reported_at IS NOT NULL AND updated_at < @before
 ORDER BY id
 LIMIT @max_rows;
