@@ -278,6 +278,81 @@ func TestShardsFollowTheMerchant(t *testing.T) {
 	}
 }
 
+// Many appended at once are as many appended one by one: same content, same order.
+func TestManyAtOnceKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var batch []event.Event
+	for v := range int64(20) {
+		for m := range 10 {
+			e := anEvent(fmt.Sprintf("pi_%d", m), v+1)
+			e.Object = map[string]any{"name": `"quoted", {braced}, 寿司`, "version": v}
+			batch = append(batch, e)
+		}
+	}
+	b.append(t)
+	b.append(t, batch...)
+	all := b.readAll(t, len(batch))
+	checkOrder(t, all)
+	for i, e := range all {
+		want := batch[i]
+		if e.PaymentIntentID != want.PaymentIntentID || e.Version != want.Version || e.Type != want.Type ||
+			!strings.Contains(string(e.Data), fmt.Sprintf(`{"name":"\"quoted\", {braced}, 寿司","version":%d}`, want.Version-1)) {
+			t.Fatalf("event %d is %+v, want %+v", i, e, want)
+		}
+	}
+	err := postgres.InTx(t.Context(), b.db, tenant, "test.append", func(ctx context.Context, tx pgx.Tx) error {
+		return event.Append(ctx, tx, anEvent("pi_x", 1), anEvent("pi_x", 0))
+	})
+	if !postgres.IsCheck(err, "") {
+		t.Errorf("a version of nothing among others: %v", err)
+	}
+}
+
+// BenchmarkAppend writes events one by one and a thousand at once; beside them the floor, the bare insert of one row.
+func BenchmarkAppend(bench *testing.B) {
+	db := pgwdbtest.New(bench).Pool(pgwdb.RoleBackend)
+	in := func(work func(ctx context.Context, tx pgx.Tx) error) {
+		if err := postgres.InTx(context.Background(), db, tenant, "test.append", work); err != nil {
+			bench.Fatal(err)
+		}
+	}
+	perEvent := func(b *testing.B, each int) {
+		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*each), "µs/event")
+	}
+	bench.Run("floor", func(b *testing.B) {
+		in(func(ctx context.Context, tx pgx.Tx) error {
+			for b.Loop() {
+				e := anEvent("pi_a", 1)
+				if _, err := tx.Exec(ctx, `INSERT INTO pgw.events (id, partner_id, mode, merchant_id, payment_intent_id, version, type, data, created_at)
+					VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', $8)`, id.NewULID(event.Prefix, e.At), e.PartnerID, e.Mode, e.MerchantID, e.PaymentIntentID, e.Version,
+					string(e.Type), e.At); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		perEvent(b, 1)
+	})
+	for _, many := range []int{1, 1000} {
+		bench.Run(fmt.Sprint(many), func(b *testing.B) {
+			in(func(ctx context.Context, tx pgx.Tx) error {
+				batch := make([]event.Event, many)
+				for b.Loop() {
+					for i := range batch {
+						batch[i] = anEvent("pi_a", 1)
+					}
+					if err := event.Append(ctx, tx, batch...); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			perEvent(b, many)
+		})
+	}
+}
+
 // openFor is how long the one transaction stays open: 30s in MPAC_TEST_OPEN_TRANSACTION for the full picture.
 func openFor(t *testing.T) time.Duration {
 	t.Helper()

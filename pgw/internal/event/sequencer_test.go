@@ -32,6 +32,8 @@ func TestFailover(t *testing.T) {
 		b.startSequencer(t)
 	}
 	admin := b.database.AdminPool()
+	// Writers have connections of their own: one that a sequencer has just given back may be the one that is cut.
+	b.db = b.database.Pool(pgwdb.RoleBackend)
 	const writers, each = 6, 60
 	var wg sync.WaitGroup
 	for n := range writers {

@@ -103,14 +103,15 @@ func Save(ctx context.Context, tx pgx.Tx, in *Intent) error {
 	case n == 0:
 		return fmt.Errorf("%w: %s at version %d", ErrStale, in.ID, in.seen)
 	}
-	for _, e := range in.told {
-		err := event.Append(ctx, tx, event.Event{
+	events := make([]event.Event, len(in.told))
+	for i, e := range in.told {
+		events[i] = event.Event{
 			PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, PaymentIntentID: in.ID,
 			Version: int64(e.version), Type: e.kind, Object: e.snapshot, At: in.UpdatedAt,
-		})
-		if err != nil {
-			return err
 		}
+	}
+	if err := event.Append(ctx, tx, events...); err != nil {
+		return err
 	}
 	count := in.tally()
 	postgres.AfterCommit(ctx, func() { count(ctx) })

@@ -45,6 +45,41 @@ func (q *Queries) AppendEvent(ctx context.Context, arg AppendEventParams) error 
 	return err
 }
 
+const appendEvents = `-- name: AppendEvents :exec
+SELECT pgw.event_append_many(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+    $8::text[], $9::text, $10::timestamptz[])
+`
+
+type AppendEventsParams struct {
+	Ids              []string
+	PartnerIds       []string
+	Modes            []string
+	MerchantIds      []string
+	PaymentIntentIds []string
+	Versions         []int64
+	Types            []string
+	Data             []string
+	Traceparent      *string
+	CreatedAt        []time.Time
+}
+
+func (q *Queries) AppendEvents(ctx context.Context, arg AppendEventsParams) error {
+	_, err := q.db.Exec(ctx, appendEvents,
+		arg.Ids,
+		arg.PartnerIds,
+		arg.Modes,
+		arg.MerchantIds,
+		arg.PaymentIntentIds,
+		arg.Versions,
+		arg.Types,
+		arg.Data,
+		arg.Traceparent,
+		arg.CreatedAt,
+	)
+	return err
+}
+
 const feedState = `-- name: FeedState :one
 SELECT s.epoch, s.shards, coalesce(f.last_position, 0)::bigint AS last_position, coalesce(f.floor_position, 0)::bigint AS floor_position
 FROM pgw.event_sequencer s

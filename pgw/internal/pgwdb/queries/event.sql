@@ -3,6 +3,11 @@ SELECT pgw.event_append(
     @id::text, @partner_id::text, @mode::text, @merchant_id::text, @payment_intent_id::text, @version::bigint, @type::text,
     @data::json, sqlc.narg(traceparent)::text, @created_at::timestamptz);
 
+-- name: AppendEvents :exec
+SELECT pgw.event_append_many(
+    @ids::text[], @partner_ids::text[], @modes::text[], @merchant_ids::text[], @payment_intent_ids::text[], @versions::bigint[], @types::text[],
+    @data::text[], sqlc.narg(traceparent)::text, @created_at::timestamptz[]);
+
 -- name: LockNumbering :exec
 -- One batch at a time, whoever numbers. A sequencer that stops in the middle loses its transaction, and the lock, after five seconds.
 SELECT pg_advisory_xact_lock(hashtextextended('pgw.event.number', 0)), set_config('idle_in_transaction_session_timeout', '5000', true);
