@@ -60,7 +60,11 @@ func define(kind Kind, name, unit, description string, keys []*Key) *Metric {
 	return m
 }
 
-func meter() metric.Meter { return otel.Meter(Scope) }
+// scoped is the one meter of all instruments. It is the global delegate, made before any provider is set: only it knows how to
+// hand callbacks over together with instruments that it made itself.
+var scoped = otel.Meter(Scope)
+
+func meter() metric.Meter { return scoped }
 
 // must is for names that OpenTelemetry does not take: a programmer's error that the first test finds.
 func must[T any](instrument T, err error) T {
