@@ -212,6 +212,8 @@ var crossTenant = map[string]string{
 	"partner_admin":          "an operator makes partners and keys",
 	"smarttab.feed":          "finds whose payment an event of the gateway is about, and keeps what cannot be applied",
 	"smarttab.payment.sweep": "finds whose payments a dead process has left behind",
+	"smarttab.figures":       "counts payments and business days that should have ended, for the metrics",
+	"portal.figures":         "counts tenants, terminals and the age of keys, for the metrics",
 	"smarttab.partitions":    "makes days of tables and looks for rows of any tenant that came before them",
 }
 

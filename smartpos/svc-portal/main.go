@@ -18,6 +18,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/redis"
 	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/platform/stats"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/signing"
 )
@@ -31,6 +32,7 @@ type settings struct {
 	Seal      sealed.Config
 	Gateway   client.Config
 	Keys      signing.Config
+	Stats     stats.Config
 	PublicURL string `env:"PUBLIC_URL,required,notEmpty" doc:"address of the gateway, by which terminals and browsers reach this service; terminals name it in their assertions"`
 	PortalURL string `env:"PORTAL_URL" doc:"this service's own address, where terminals may reach it directly; empty: they do not"`
 }

@@ -22,10 +22,12 @@ import (
 	"github.com/mpac-cloud/mpac/platform/redis"
 	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/platform/stats"
 	"github.com/mpac-cloud/mpac/smartpos/internal/access"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/audit"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/device"
+	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/figures"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/housekeeping"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/iam"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/signing"
@@ -50,7 +52,10 @@ type app struct {
 	jobs   *jobs.Client // nil without a database
 	ring   *signing.Ring
 	outbox *sync.Outbox
-	sender *sync.Worker
+	// figures are read by one of the service's tasks.
+	figures []stats.Read
+	stats   stats.Config
+	sender  *sync.Worker
 }
 
 // open connects the process to what it talks to. Nothing here waits: it becomes ready when they answer.
@@ -84,7 +89,7 @@ func assemble(cfg settings, out outside) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{outside: out, server: server}
+	a := &app{outside: out, server: server, stats: cfg.Stats}
 	keys := &signing.DB{Pool: out.db, Clock: out.clock, Sealer: out.sealer, Config: cfg.Keys}
 	a.ring = signing.NewRing(keys)
 	a.outbox = &sync.Outbox{DB: out.db, Clock: out.clock, Sealer: out.sealer}
@@ -127,8 +132,8 @@ func (a *app) work(keys *signing.DB) error {
 		return fmt.Errorf("jobs: %w", err)
 	}
 	a.outbox.Jobs = a.jobs
-	if err := a.outbox.Measure(); err != nil {
-		return err
+	a.figures = []stats.Read{
+		a.outbox.Figures(), figures.Read(a.db, a.clock), jobs.Figures(a.db, mpacdb.PortalJobSchema), postgres.Figures(a.db, "mpacdb"),
 	}
 	a.server.Ready.Add("postgresql", func(ctx context.Context) error { return a.db.Ping(ctx) })
 	// The first keys are made here, so that whoever asks for them once the service is ready finds them.
@@ -184,6 +189,7 @@ func info() httpserver.Info {
 func (a *app) run(ctx context.Context) error {
 	go a.server.Ready.Watch(ctx)
 	go a.startJobs(ctx)
+	go stats.Run(ctx, a.db, "svc-portal", a.stats, a.figures...)
 	go a.sender.Sweep(ctx)
 	return a.server.Run(ctx)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/redis"
 	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/platform/stats"
 	"github.com/mpac-cloud/mpac/smartpos/internal/access"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
@@ -28,6 +29,7 @@ type config struct {
 	PGW      client.Config
 	Payments payment.Config
 	Feed     pgwfeed.Config
+	Stats    stats.Config
 }
 
 // Check holds the parts against each other.

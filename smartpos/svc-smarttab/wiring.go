@@ -24,9 +24,11 @@ import (
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/redis"
 	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/platform/stats"
 	"github.com/mpac-cloud/mpac/smartpos/internal/access"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/bill"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/idempotency"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/order"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/payment"
@@ -45,6 +47,7 @@ type outside struct {
 	gateway  *client.Client
 	payments payment.Config
 	feed     pgwfeed.Config
+	stats    stats.Config
 }
 
 // app is the service, wired.
@@ -54,6 +57,7 @@ type app struct {
 	jobs       *jobs.Client // nil without a database
 	partitions *partition.Keeper
 	reader     *pgwfeed.Reader
+	figures    []stats.Read // read by one of the service's tasks
 }
 
 // open connects the process to what it talks to. Nothing here waits: it becomes ready when they answer.
@@ -79,7 +83,7 @@ func open(ctx context.Context, cfg config) (*app, error) {
 		cfg.Payments.PublicURL = cfg.PGW.URL
 	}
 	return assemble(cfg.HTTP, outside{
-		clock: now, db: db, redis: cache, verifier: verifier, gateway: gateway, payments: cfg.Payments, feed: cfg.Feed,
+		clock: now, db: db, redis: cache, verifier: verifier, gateway: gateway, payments: cfg.Payments, feed: cfg.Feed, stats: cfg.Stats,
 	})
 }
 
@@ -111,6 +115,11 @@ func assemble(cfg httpserver.Config, out outside) (*app, error) {
 	}
 	if out.db == nil {
 		return a, nil
+	}
+	idempotency.Measure()
+	a.figures = []stats.Read{
+		payments.Figures(), a.reader.Figures(), a.partitions.Figures(), jobs.Figures(out.db, mpacdb.SmarttabJobSchema),
+		redis.Figures(out.redis, "smartpos"),
 	}
 	workers := river.NewWorkers()
 	a.partitions.AddWorkers(workers)
@@ -162,6 +171,7 @@ func info() httpserver.Info {
 func (a *app) run(ctx context.Context) error {
 	go a.server.Ready.Watch(ctx)
 	go a.startJobs(ctx)
+	go stats.Run(ctx, a.db, "svc-smarttab", a.stats, a.figures...)
 	var reading sync.WaitGroup
 	reading.Go(func() { a.reader.Run(ctx) })
 	reading.Go(func() { a.reader.Payments.Run(ctx) })

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,10 +11,11 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
+	"github.com/google/uuid"
 
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // WrongTokenKind is the answer to a device on people's operations and the reverse.
@@ -92,6 +94,9 @@ func stated(op *huma.Operation) (requirement, bool) {
 // requests when limiter is not nil. Use it before the first operation is registered.
 func Middleware(api huma.API, verifier *Verifier, limiter *Limiter) func(huma.Context, func(huma.Context)) {
 	describe(api.OpenAPI())
+	for _, kind := range []Kind{KindUser, KindDevice} {
+		names.LimiterRefused.AtZero(names.Limit.Is(string(kind)))
+	}
 	return func(ctx huma.Context, next func(huma.Context)) {
 		dropIdentityHeaders(humagin.Unwrap(ctx).Request.Header)
 		rule, ok := stated(ctx.Operation())
@@ -114,8 +119,18 @@ func Middleware(api huma.API, verifier *Verifier, limiter *Limiter) func(huma.Co
 			refuse(api, ctx, refusal)
 			return
 		}
-		trace.SpanFromContext(ctx.Context()).SetAttributes(attribute.String("enduser.id", caller.Subject))
+		tag(ctx.Context(), caller)
 		next(huma.WithContext(ctx, With(ctx.Context(), caller)))
+	}
+}
+
+// tag notes in the request's span and log lines who calls.
+func tag(ctx context.Context, p Principal) {
+	telemetry.Tag(ctx, names.Caller, p.Subject)
+	for key, id := range map[string]uuid.UUID{names.MerchantID: p.MerchantID, names.StoreID: p.StoreID, names.TerminalID: p.DeviceID} {
+		if id != uuid.Nil {
+			telemetry.Tag(ctx, key, id.String())
+		}
 	}
 }
 
@@ -202,6 +217,7 @@ func count(ctx huma.Context, limiter *Limiter, p Principal) *problem.Error {
 	if d.Allowed {
 		return nil
 	}
+	names.LimiterRefused.Add(ctx.Context(), 1, names.Limit.Is(string(p.Kind)))
 	return problem.RateLimited.New("At most %d requests a minute.", d.Limit).WithHeader("Retry-After", seconds(d.RetryAfter))
 }
 

@@ -8,10 +8,9 @@ import (
 
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/redis/go-redis/v9"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // RequestsPerMinute is what one verified subject may ask of one service (targets: 1,000 a minute a user).
@@ -22,10 +21,9 @@ const redisPatience = 100 * time.Millisecond
 
 // Limiter limits by key with GCRA: exact across tasks by Redis, each task alone when Redis is away.
 type Limiter struct {
-	limit   redis_rate.Limit
-	shared  *redis_rate.Limiter // nil without Redis
-	local   *localLimiter
-	byLocal metric.Int64Counter
+	limit  redis_rate.Limit
+	shared *redis_rate.Limiter // nil without Redis
+	local  *localLimiter
 }
 
 // Decision is the answer to one request.
@@ -39,12 +37,8 @@ type Decision struct {
 
 // NewLimiter allows limit for each key. client may be nil: then every task counts alone.
 func NewLimiter(client *redis.Client, limit redis_rate.Limit, now clock.Clock) *Limiter {
-	counter, err := otel.Meter("access").Int64Counter("mpac.limiter.local",
-		metric.WithDescription("Requests counted by one task alone because Redis did not answer."))
-	if err != nil {
-		otel.Handle(err)
-	}
-	l := &Limiter{limit: limit, local: newLocalLimiter(limit, now), byLocal: counter}
+	names.LimiterLocal.AtZero()
+	l := &Limiter{limit: limit, local: newLocalLimiter(limit, now)}
 	if client != nil {
 		l.shared = redis_rate.NewLimiter(client)
 	}
@@ -68,7 +62,7 @@ func (l *Limiter) ask(ctx context.Context, key string, cost int) Decision {
 				RetryAfter: max(r.RetryAfter, 0), Reset: r.ResetAfter,
 			}
 		}
-		l.byLocal.Add(ctx, 1)
+		names.LimiterLocal.Add(ctx, 1)
 		slog.DebugContext(ctx, "access: Redis did not count, counting locally", "error", err)
 	}
 	return l.local.allow(key, cost)

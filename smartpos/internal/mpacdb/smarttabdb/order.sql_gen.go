@@ -419,12 +419,13 @@ func (q *Queries) OrdersLock(ctx context.Context, ids []uuid.UUID) ([]SmarttabOr
 	return items, nil
 }
 
-const ordersMove = `-- name: OrdersMove :exec
+const ordersMove = `-- name: OrdersMove :many
 UPDATE smarttab.orders
 SET version = version + 1, status = $1, bill_id = $2, updated_at = $3::timestamptz,
     completed_at = CASE WHEN $1 = 'completed' THEN $3::timestamptz END,
     cancelled_at = CASE WHEN $1 = 'cancelled' THEN $3::timestamptz END
 WHERE id = ANY ($4::uuid[])
+RETURNING order_type
 `
 
 type OrdersMoveParams struct {
@@ -434,13 +435,28 @@ type OrdersMoveParams struct {
 	Ids    []uuid.UUID
 }
 
-// Moves orders to another state: with a bill when billed or completed, without one else.
-func (q *Queries) OrdersMove(ctx context.Context, arg OrdersMoveParams) error {
-	_, err := q.db.Exec(ctx, ordersMove,
+// Moves orders to another state: with a bill when billed or completed, without one else. Returns their types.
+func (q *Queries) OrdersMove(ctx context.Context, arg OrdersMoveParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, ordersMove,
 		arg.Status,
 		arg.BillID,
 		arg.At,
 		arg.Ids,
 	)
-	return err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var order_type string
+		if err := rows.Scan(&order_type); err != nil {
+			return nil, err
+		}
+		items = append(items, order_type)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

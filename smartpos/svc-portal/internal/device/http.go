@@ -29,6 +29,7 @@ func operation(rule access.Rule, id, method, path, tag, summary string) huma.Ope
 
 // Register adds the operations on terminals, their activation and their tokens.
 func Register(api huma.API, s *Service) {
+	beginAtZero()
 	registerTerminals(api, s.DB)
 	registerStates(api, s.DB)
 	registerActivation(api, s)
@@ -221,6 +222,7 @@ func (s *Service) activate(ctx context.Context, in *activateInput) (*activateOut
 		b.ClientID, b.TerminalID, b.PSPID, b.MerchantID, b.StoreID, b.Number = t.ClientID, t.ID, t.PSPID, t.MerchantID, t.StoreID, t.Number
 		return err
 	})
+	countActivation(ctx, err)
 	return &out, err
 }
 
@@ -260,6 +262,7 @@ func registerToken(api huma.API, s *Service) {
 			return nil, err
 		}
 		token, err := s.Token(ctx, request)
+		countToken(ctx, err)
 		if err != nil {
 			return nil, err
 		}

@@ -110,6 +110,7 @@ type refreshInput struct {
 
 // Register adds the operations of signing in and of the users. secure: browsers reach it by https.
 func Register(api huma.API, s *Service, secure bool) {
+	beginAtZero()
 	registerSignIn(api, s, secure)
 	registerSessions(api, s)
 	registerUsers(api, s)
@@ -120,6 +121,7 @@ func registerSignIn(api huma.API, s *Service, secure bool) {
 	huma.Register(api, operation(access.Open(), "login", http.MethodPost, "/auth/user/login", tag, "Sign in with a password"),
 		func(ctx context.Context, in *loginInput) (*loginOutput, error) {
 			outcome, err := s.Login(ctx, in.Body.Email, in.Body.Password, in.Known)
+			countPassword(ctx, outcome, err)
 			if err != nil {
 				return nil, err
 			}
@@ -143,6 +145,7 @@ func registerSignIn(api huma.API, s *Service, secure bool) {
 	huma.Register(api, operation(access.Open(), "verify-mfa", http.MethodPost, "/auth/user/mfa/verify", tag, "Sign in with the second factor"),
 		func(ctx context.Context, in *verifyInput) (*tokensOutput, error) {
 			tokens, err := s.Verify(ctx, in.Body.MFAToken, in.Body.Code, in.Known)
+			countCodeStep(ctx, err)
 			if err != nil {
 				return nil, err
 			}

@@ -72,6 +72,7 @@ type Bill struct {
 	CreatedAt, UpdatedAt     time.Time
 	PaidAt, CancelledAt      *time.Time
 	History                  []Entry // only where it was asked for
+	was                      Status  // as it was read
 }
 
 // Entry is one operation in a bill's history.

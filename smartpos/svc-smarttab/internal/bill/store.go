@@ -29,7 +29,10 @@ type Book struct {
 }
 
 // NewBook keeps bills in the database.
-func NewBook(db *pgxpool.Pool, now clock.Clock) *Book { return &Book{db: db, clock: now} }
+func NewBook(db *pgxpool.Pool, now clock.Clock) *Book {
+	beginAtZero()
+	return &Book{db: db, clock: now}
+}
 
 // now is the present to the millisecond, which is what travels and what ids carry.
 func (b *Book) now() time.Time { return b.clock().Truncate(time.Millisecond) }
@@ -223,6 +226,7 @@ func insert(ctx context.Context, tx pgx.Tx, b *Bill, by actor.Actor) error {
 		}
 	}
 	b.Version = 1
+	count(ctx, string(b.Status))
 	return note(ctx, tx, b, b.CreatedAt, by, "created", map[string]any{"orders": len(b.OrderIDs), "total": b.Total(), "discount": b.DiscountAmount})
 }
 
@@ -236,6 +240,13 @@ func save(ctx context.Context, tx pgx.Tx, b *Bill, now time.Time, by actor.Actor
 	})
 	if err != nil {
 		return fmt.Errorf("update bill: %w", err)
+	}
+	if b.Status != b.was {
+		b.was = b.Status
+		count(ctx, string(b.Status))
+	}
+	if action == "split" {
+		count(ctx, action)
 	}
 	return note(ctx, tx, b, now, by, action, detail)
 }

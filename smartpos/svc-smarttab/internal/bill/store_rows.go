@@ -41,7 +41,7 @@ func insertParams(b *Bill) (smarttabdb.BillInsertParams, error) {
 func fromRow(row smarttabdb.SmarttabBill) (Bill, error) {
 	b := Bill{
 		ID: row.ID, MerchantID: row.MerchantID, StoreID: row.StoreID, Number: row.Number, BusinessDay: row.BusinessDay.Time,
-		Status: Status(row.Status), Version: row.Version, Currency: money.Currency(row.Currency),
+		Status: Status(row.Status), was: Status(row.Status), Version: row.Version, Currency: money.Currency(row.Currency),
 		Rule:     tax.Rule{Mode: tax.PriceMode(row.PriceMode), Rounding: tax.Rounding(row.Rounding)},
 		Subtotal: row.Subtotal, DiscountAmount: row.DiscountAmount,
 		Paid: row.PaidAmount, Reserved: row.ReservedAmount, Refunded: row.RefundedAmount,

@@ -54,6 +54,7 @@ func Lookup(ctx context.Context, tx pgx.Tx, r Request) (Kept, bool, error) {
 	q := smarttabdb.New(tx)
 	err := q.IdempotencyLock(ctx, smarttabdb.IdempotencyLockParams{Caller: r.Caller, Key: r.Key})
 	if postgres.IsLockTimeout(err) {
+		count(ctx, "in_use")
 		return Kept{}, false, ErrRunning.New("Try again in a moment.").WithHeader("Retry-After", "1").Wrap(err)
 	}
 	if err != nil {
@@ -75,7 +76,16 @@ func Lookup(ctx context.Context, tx pgx.Tx, r Request) (Kept, bool, error) {
 	if row.Status != nil {
 		kept.Status = int(*row.Status)
 	}
-	return kept, true, r.match(row.Fingerprint)
+	err = r.match(row.Fingerprint)
+	switch {
+	case err != nil:
+		count(ctx, "reused")
+	case kept.Running:
+		count(ctx, "in_use")
+	default:
+		count(ctx, "replayed")
+	}
+	return kept, true, err
 }
 
 // Keep keeps the answer to a request that Lookup did not find, and returns it as it will be given again.

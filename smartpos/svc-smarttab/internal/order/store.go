@@ -32,7 +32,10 @@ type Book struct {
 }
 
 // NewBook keeps orders in the database.
-func NewBook(db *pgxpool.Pool, now clock.Clock) *Book { return &Book{db: db, clock: now} }
+func NewBook(db *pgxpool.Pool, now clock.Clock) *Book {
+	beginAtZero()
+	return &Book{db: db, clock: now}
+}
 
 // now is the present to the millisecond, which is what travels and what ids carry.
 func (b *Book) now() time.Time { return b.clock().Truncate(time.Millisecond) }
@@ -55,6 +58,7 @@ func (b *Book) Create(ctx context.Context, at store.Place, r idempotency.Request
 		if err := insert(ctx, tx, &o); err != nil {
 			return 0, nil, err
 		}
+		count(ctx, o.Status, string(o.Type))
 		return statusCreated, view(o), nil
 	})
 }
@@ -186,10 +190,11 @@ func Lock(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]Order, error) {
 
 // Move puts orders that the caller has locked into another state, with the bill they are on or nil.
 func Move(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, to Status, bill *uuid.UUID, at time.Time) error {
-	err := smarttabdb.New(tx).OrdersMove(ctx, smarttabdb.OrdersMoveParams{Ids: ids, Status: string(to), BillID: bill, At: at})
+	types, err := smarttabdb.New(tx).OrdersMove(ctx, smarttabdb.OrdersMoveParams{Ids: ids, Status: string(to), BillID: bill, At: at})
 	if err != nil {
 		return fmt.Errorf("orders to %s: %w", to, err)
 	}
+	count(ctx, to, types...)
 	return nil
 }
 

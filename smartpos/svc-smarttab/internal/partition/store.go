@@ -15,6 +15,8 @@ import (
 
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/stats"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Ahead is how many days are made before they begin: the upkeep may be down for a long week-end.
@@ -107,6 +109,21 @@ func (k *Keeper) Ready(ctx context.Context) error {
 	}
 	_, err := k.Keep(ctx)
 	return err
+}
+
+// Figures reads how many rows are in DEFAULT partitions, counted up to 1000 a table.
+func (k *Keeper) Figures() stats.Read {
+	return stats.Read{Of: []*names.Observed{names.PartitionStrays}, Take: func(ctx context.Context, say names.Say) error {
+		var strays int64
+		err := postgres.InReadTx(ctx, k.db, scope, "smarttab.partition.figures", func(ctx context.Context, tx pgx.Tx) error {
+			return tx.QueryRow(ctx, "SELECT coalesce(sum(strays), 0)::bigint FROM smarttab.partition_strays()").Scan(&strays)
+		})
+		if err != nil {
+			return fmt.Errorf("rows in DEFAULT partitions: %w", err)
+		}
+		say(names.PartitionStrays, float64(strays), names.Database.Is("mpacdb"))
+		return nil
+	}}
 }
 
 // KeepAt is Keep with the owner's address, for the end of a migration.

@@ -133,6 +133,8 @@ type Payment struct {
 	CancelRequestedAt, LateSuccessAt *time.Time
 	ReconciledAt                     *time.Time
 	ReportedAt                       *time.Time // cash and cards: the gateway has heard of it
+
+	was Status // as it was read or written last
 }
 
 // Refundable is what may still be given back.

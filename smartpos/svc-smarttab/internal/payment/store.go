@@ -35,6 +35,10 @@ func insert(ctx context.Context, tx pgx.Tx, p *Payment) error {
 	if err != nil {
 		return err
 	}
+	p.was = Pending
+	began := *p
+	began.Status = Pending
+	count(ctx, &began)
 	return smarttabdb.New(tx).InsertPayment(ctx, smarttabdb.InsertPaymentParams{
 		ID: p.ID, MerchantID: p.MerchantID, StoreID: p.StoreID, BillID: p.BillID, SplitID: p.SplitID, Method: string(p.Method),
 		Provider: nilIfEmpty(p.Provider), Currency: string(p.Currency), Amount: p.Amount, Tendered: p.Tendered, Change: p.Change, Card: card,
@@ -71,6 +75,10 @@ func save(ctx context.Context, tx pgx.Tx, p *Payment) error {
 		return problem.Conflict.New("The payment has changed meanwhile; try again.")
 	}
 	p.Version++
+	if p.Status != p.was {
+		p.was = p.Status
+		count(ctx, p)
+	}
 	return nil
 }
 
@@ -83,7 +91,7 @@ func paymentOf(row smarttabdb.SmarttabPayment, err error) (Payment, error) {
 	}
 	p := Payment{
 		ID: row.ID, MerchantID: row.MerchantID, StoreID: row.StoreID, BillID: row.BillID, SplitID: row.SplitID,
-		Method: Method(row.Method), Provider: orEmpty(row.Provider), Status: Status(row.Status), Version: row.Version,
+		Method: Method(row.Method), Provider: orEmpty(row.Provider), Status: Status(row.Status), was: Status(row.Status), Version: row.Version,
 		Currency: money.Currency(row.Currency), Amount: row.Amount, Returned: row.RefundedAmount, Returning: row.RefundingAmount,
 		Tendered: row.Tendered, Change: row.Change, IntentID: orEmpty(row.IntentID), IntentVersion: row.IntentVersion, ExpiresAt: row.ExpiresAt,
 		SettlementID: row.SettlementID, ReceiptNumber: orEmpty(row.ReceiptNumber),

@@ -2,45 +2,88 @@ package pgwfeed
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mpac-cloud/mpac/platform/stats"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
-var meter = otel.Meter("github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/pgwfeed")
-
-var (
-	applied = must(meter.Int64Counter("smarttab.feed.events", metric.WithUnit("{event}"),
-		metric.WithDescription("Events of the payment gateway's feed that have taken effect, by type")))
-	lag = must(meter.Float64Histogram("smarttab.feed.lag", metric.WithUnit("s"),
-		metric.WithDescription("From an event's making at the gateway to its effect here"),
-		metric.WithExplicitBucketBoundaries(.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300)))
-)
-
-func must[T any](instrument T, err error) T {
-	if err != nil {
-		panic(err) // a name that OpenTelemetry does not take: a programmer's error
+// followTrace opens the span of an event's effect: a part of the trace in which the gateway made the change, so that a sale is one
+// trace to its end. Events of a change that nobody traced begin none.
+func followTrace(ctx context.Context, n *news) (context.Context, trace.Span) {
+	if n.Traceparent != "" {
+		ctx = otel.GetTextMapPropagator().Extract(ctx, propagation.MapCarrier{"traceparent": n.Traceparent})
 	}
-	return instrument
+	ctx = telemetry.WithTags(ctx)
+	return telemetry.Tracer().Start(ctx, "event "+n.Type, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String(names.SpanEvent, n.ID), attribute.String(names.SpanEventType, n.Type)))
 }
 
+// observe counts an event that has taken effect.
 func observe(ctx context.Context, n *news, now time.Time) {
-	applied.Add(ctx, 1, metric.WithAttributes(attribute.String("type", n.Type)))
-	lag.Record(ctx, max(now.Sub(n.CreatedAt).Seconds(), 0))
+	names.FeedEvents.Add(ctx, 1, names.EventType.Is(typeOf(n)))
+	names.FeedLag.Record(ctx, max(now.Sub(n.CreatedAt).Seconds(), 0))
 }
 
-// observeParked publishes how many events are parked: the figure to alarm on.
-func (r *Reader) observeParked() error {
-	_, err := meter.Int64ObservableGauge("smarttab.feed.parked", metric.WithUnit("{event}"),
-		metric.WithDescription("Events of the payment gateway's feed that could not be applied"),
-		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-			n, err := r.Parked(ctx)
-			if err == nil {
-				o.Observe(n)
-			}
-			return err
-		}))
-	return err
+// typeOf bounds the values of an attribute: a newer gateway may tell more.
+func typeOf(n *news) string {
+	if strings.HasPrefix(n.Type, intentPrefix) || strings.HasPrefix(n.Type, refundPrefix) {
+		return n.Type
+	}
+	return "other"
+}
+
+// contacts is when each shard that this task reads last got an answer.
+type contacts struct {
+	mu   sync.Mutex
+	last map[int32]time.Time
+}
+
+// heard notes an answer; the zero time ends the reading of a shard.
+func (c *contacts) heard(shard int32, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil {
+		c.last = map[int32]time.Time{}
+	}
+	c.last[shard] = at
+	if at.IsZero() {
+		delete(c.last, shard)
+	}
+}
+
+// observeContact tells how long the gateway has been silent, by the task that listens.
+func (r *Reader) observeContact() (stop func()) {
+	return names.Observe(func(_ context.Context, say names.Say) {
+		r.contacts.mu.Lock()
+		defer r.contacts.mu.Unlock()
+		oldest := time.Duration(-1)
+		for _, at := range r.contacts.last {
+			oldest = max(oldest, r.Clock().Sub(at), 0)
+		}
+		if oldest >= 0 {
+			say(names.FeedContact, oldest.Seconds())
+		}
+	}, names.FeedContact)
+}
+
+// Figures reads how many events are parked: the figure to alarm on.
+func (r *Reader) Figures() stats.Read {
+	return stats.Read{Of: []*names.Observed{names.FeedParked}, Take: func(ctx context.Context, say names.Say) error {
+		n, err := r.Parked(ctx)
+		if err != nil {
+			return fmt.Errorf("parked events: %w", err)
+		}
+		say(names.FeedParked, float64(n))
+		return nil
+	}}
 }

@@ -13,9 +13,7 @@ import (
 
 // Run reads all shards of the feed until ctx is over. Trouble of any kind is waited out.
 func (r *Reader) Run(ctx context.Context) {
-	if err := r.observeParked(); err != nil {
-		slog.ErrorContext(ctx, "feed: no metric of what is parked", "error", err)
-	}
+	defer r.observeContact()()
 	var running sync.WaitGroup
 	defer running.Wait()
 	shards := make(chan int, 1)
@@ -53,6 +51,7 @@ func (r *Reader) hold(ctx context.Context, shard int32, c cursor, shards chan<- 
 	work, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
 	go r.renew(work, shard, lost)
+	defer r.contacts.heard(shard, time.Time{})
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
@@ -106,6 +105,7 @@ func (r *Reader) once(ctx context.Context, shard int32, c cursor, shards chan<- 
 	if err != nil {
 		return c, err
 	}
+	r.contacts.heard(shard, r.Clock())
 	if p.Shards > 1 {
 		select {
 		case shards <- p.Shards:
@@ -149,6 +149,8 @@ func (r *Reader) page(ctx context.Context, shard int32, c cursor, p client.Event
 
 // one lets an event take effect, or parks it.
 func (r *Reader) one(ctx context.Context, st step, n *news, broken error, t tenants) error {
+	ctx, span := followTrace(ctx, n)
+	defer span.End()
 	ref, known := t.of(n)
 	switch {
 	case broken != nil:

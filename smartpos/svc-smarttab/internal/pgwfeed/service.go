@@ -24,6 +24,8 @@ type Reader struct {
 	Config   Config
 	// Owner names this task in the leases: unlike any other's.
 	Owner string
+
+	contacts contacts
 }
 
 // UnparkArgs tries the parked events of one intent again.

@@ -14,6 +14,7 @@ import (
 
 // Register adds the operations of receipts.
 func (s *Service) Register(api huma.API) {
+	beginAtZero()
 	huma.Register(api, access.Either(access.ReceiptsRead).On(huma.Operation{
 		OperationID: "get-receipt", Method: http.MethodGet, Path: "/api/v1/receipts/{number}", Tags: []string{"Receipts"},
 		Summary: "A receipt or return invoice by its number in the store",

@@ -69,6 +69,7 @@ func Issue(ctx context.Context, tx pgx.Tx, now time.Time, s Sale) (string, error
 		return "", fmt.Errorf("receipt: number: %w", err)
 	}
 	r.Number = number(n)
+	count(ctx, s.RefundID != nil)
 	return r.Number, insert(ctx, tx, s.Store, now, r)
 }
 

@@ -21,6 +21,7 @@ const tag = "Settlements"
 
 // Register adds the operations of the close of day.
 func (s *Service) Register(api huma.API) {
+	beginAtZero()
 	huma.Register(api, access.Either(access.SettlementsRead).On(huma.Operation{
 		OperationID: "current-settlement", Method: http.MethodGet, Path: "/api/v1/settlements/current", Tags: []string{tag},
 		Summary: "X report: the business day as it stands",

@@ -105,6 +105,9 @@ func Reconcile(ctx context.Context, tx pgx.Tx, settlement uuid.UUID, now time.Ti
 	n, err := smarttabdb.New(tx).ReconcileSettlement(ctx, smarttabdb.ReconcileSettlementParams{
 		ID: settlement, ReconciledAt: now, Since: partition.Since(settlement, unfinishedFor),
 	})
+	if n > 0 {
+		countReconciled(ctx)
+	}
 	return n > 0, err
 }
 
@@ -241,6 +244,7 @@ func closeDay(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, c
 	if err := q.CloseSettlement(ctx, params); err != nil {
 		return DayReport{}, err
 	}
+	countClosed(ctx, params.Difference)
 	return get(ctx, tx, row.ID)
 }
 

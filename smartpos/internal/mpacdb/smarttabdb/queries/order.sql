@@ -40,13 +40,14 @@ SET version = version + 1, order_type = @order_type, table_name = @table_name, n
     tax_lines = @tax_lines, tax = @tax, total = @total, next_sequence = @next_sequence, updated_at = @updated_at
 WHERE id = @id;
 
--- name: OrdersMove :exec
--- Moves orders to another state: with a bill when billed or completed, without one else.
+-- name: OrdersMove :many
+-- Moves orders to another state: with a bill when billed or completed, without one else. Returns their types.
 UPDATE smarttab.orders
 SET version = version + 1, status = @status, bill_id = sqlc.narg('bill_id'), updated_at = @at::timestamptz,
     completed_at = CASE WHEN @status = 'completed' THEN @at::timestamptz END,
     cancelled_at = CASE WHEN @status = 'cancelled' THEN @at::timestamptz END
-WHERE id = ANY (@ids::uuid[]);
+WHERE id = ANY (@ids::uuid[])
+RETURNING order_type;
 
 -- name: OrderList :many
 SELECT * FROM smarttab.orders
