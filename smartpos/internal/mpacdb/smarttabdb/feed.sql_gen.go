@@ -154,6 +154,47 @@ func (q *Queries) ParkedEvents(ctx context.Context, paymentRef string) ([]Parked
 	return items, nil
 }
 
+const parkedGroups = `-- name: ParkedGroups :many
+SELECT payment_ref, min(parked_at)::timestamptz AS since
+FROM smarttab.feed_parked
+WHERE parked_at < $1::timestamptz AND payment_ref <> ALL($2::text[])
+GROUP BY payment_ref
+ORDER BY min(parked_at)
+LIMIT $3
+`
+
+type ParkedGroupsParams struct {
+	Before  time.Time
+	Skip    []string
+	MaxRows int32
+}
+
+type ParkedGroupsRow struct {
+	PaymentRef string
+	Since      time.Time
+}
+
+// Intents with parked events that have lain there for longer, the oldest first.
+func (q *Queries) ParkedGroups(ctx context.Context, arg ParkedGroupsParams) ([]ParkedGroupsRow, error) {
+	rows, err := q.db.Query(ctx, parkedGroups, arg.Before, arg.Skip, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ParkedGroupsRow{}
+	for rows.Next() {
+		var i ParkedGroupsRow
+		if err := rows.Scan(&i.PaymentRef, &i.Since); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const parkedPayments = `-- name: ParkedPayments :many
 SELECT DISTINCT payment_ref FROM smarttab.feed_parked WHERE payment_ref = ANY($1::text[])
 `

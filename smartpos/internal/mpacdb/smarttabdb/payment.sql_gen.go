@@ -252,14 +252,15 @@ const lostWalletPayments = `-- name: LostWalletPayments :many
 SELECT id, merchant_id, store_id
 FROM smarttab.payment
 WHERE id >= $1 AND method = 'qr' AND status IN ('pending', 'processing')
-  AND (intent_id IS NULL OR cancel_requested_at IS NOT NULL) AND updated_at < $2
+  AND (intent_id IS NULL OR cancel_requested_at IS NOT NULL) AND updated_at < $2 AND id <> ALL($3::uuid[])
 ORDER BY id
-LIMIT $3
+LIMIT $4
 `
 
 type LostWalletPaymentsParams struct {
 	Since   uuid.UUID
 	Before  time.Time
+	Skip    []uuid.UUID
 	MaxRows int32
 }
 
@@ -271,7 +272,12 @@ type LostWalletPaymentsRow struct {
 
 // QR payments that no job may be working on any more: without an intent, or with a cancel that was asked for.
 func (q *Queries) LostWalletPayments(ctx context.Context, arg LostWalletPaymentsParams) ([]LostWalletPaymentsRow, error) {
-	rows, err := q.db.Query(ctx, lostWalletPayments, arg.Since, arg.Before, arg.MaxRows)
+	rows, err := q.db.Query(ctx, lostWalletPayments,
+		arg.Since,
+		arg.Before,
+		arg.Skip,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -294,13 +300,15 @@ const overduePayments = `-- name: OverduePayments :many
 SELECT id, merchant_id, store_id
 FROM smarttab.payment
 WHERE method = 'qr' AND status IN ('pending', 'processing') AND id >= $1 AND expires_at < $2
+  AND id <> ALL($3::uuid[])
 ORDER BY expires_at
-LIMIT $3
+LIMIT $4
 `
 
 type OverduePaymentsParams struct {
 	Since   uuid.UUID
 	Before  *time.Time
+	Skip    []uuid.UUID
 	MaxRows int32
 }
 
@@ -312,7 +320,12 @@ type OverduePaymentsRow struct {
 
 // QR payments of which the gateway should have told the end.
 func (q *Queries) OverduePayments(ctx context.Context, arg OverduePaymentsParams) ([]OverduePaymentsRow, error) {
-	rows, err := q.db.Query(ctx, overduePayments, arg.Since, arg.Before, arg.MaxRows)
+	rows, err := q.db.Query(ctx, overduePayments,
+		arg.Since,
+		arg.Before,
+		arg.Skip,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -402,13 +415,15 @@ const unreportedPayments = `-- name: UnreportedPayments :many
 SELECT id, merchant_id, store_id
 FROM smarttab.payment
 WHERE id >= $1 AND method <> 'qr' AND reported_at IS NULL AND ended_at IS NOT NULL AND ended_at < $2
+  AND id <> ALL($3::uuid[])
 ORDER BY id
-LIMIT $3
+LIMIT $4
 `
 
 type UnreportedPaymentsParams struct {
 	Since   uuid.UUID
 	Before  *time.Time
+	Skip    []uuid.UUID
 	MaxRows int32
 }
 
@@ -420,7 +435,12 @@ type UnreportedPaymentsRow struct {
 
 // Cash and cards that the gateway has not heard of.
 func (q *Queries) UnreportedPayments(ctx context.Context, arg UnreportedPaymentsParams) ([]UnreportedPaymentsRow, error) {
-	rows, err := q.db.Query(ctx, unreportedPayments, arg.Since, arg.Before, arg.MaxRows)
+	rows, err := q.db.Query(ctx, unreportedPayments,
+		arg.Since,
+		arg.Before,
+		arg.Skip,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}

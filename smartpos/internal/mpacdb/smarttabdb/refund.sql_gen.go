@@ -126,14 +126,15 @@ func (q *Queries) LockRefund(ctx context.Context, id uuid.UUID) (SmarttabRefund,
 const lostRefunds = `-- name: LostRefunds :many
 SELECT id, payment_id, merchant_id, store_id
 FROM smarttab.refund
-WHERE id >= $1 AND reported_at IS NULL AND status <> 'failed' AND created_at < $2
+WHERE id >= $1 AND reported_at IS NULL AND status <> 'failed' AND created_at < $2 AND id <> ALL($3::uuid[])
 ORDER BY id
-LIMIT $3
+LIMIT $4
 `
 
 type LostRefundsParams struct {
 	Since   uuid.UUID
 	Before  time.Time
+	Skip    []uuid.UUID
 	MaxRows int32
 }
 
@@ -146,7 +147,12 @@ type LostRefundsRow struct {
 
 // Refunds that the gateway has not heard of, and no job may be telling it any more.
 func (q *Queries) LostRefunds(ctx context.Context, arg LostRefundsParams) ([]LostRefundsRow, error) {
-	rows, err := q.db.Query(ctx, lostRefunds, arg.Since, arg.Before, arg.MaxRows)
+	rows, err := q.db.Query(ctx, lostRefunds,
+		arg.Since,
+		arg.Before,
+		arg.Skip,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -174,13 +180,15 @@ const overdueRefunds = `-- name: OverdueRefunds :many
 SELECT id, payment_id, merchant_id, store_id
 FROM smarttab.refund
 WHERE id >= $1 AND status IN ('pending', 'processing') AND reported_at IS NOT NULL AND updated_at < $2
+  AND id <> ALL($3::uuid[])
 ORDER BY id
-LIMIT $3
+LIMIT $4
 `
 
 type OverdueRefundsParams struct {
 	Since   uuid.UUID
 	Before  time.Time
+	Skip    []uuid.UUID
 	MaxRows int32
 }
 
@@ -193,7 +201,12 @@ type OverdueRefundsRow struct {
 
 // Refunds at the gateway of which it should have told the end.
 func (q *Queries) OverdueRefunds(ctx context.Context, arg OverdueRefundsParams) ([]OverdueRefundsRow, error) {
-	rows, err := q.db.Query(ctx, overdueRefunds, arg.Since, arg.Before, arg.MaxRows)
+	rows, err := q.db.Query(ctx, overdueRefunds,
+		arg.Since,
+		arg.Before,
+		arg.Skip,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}

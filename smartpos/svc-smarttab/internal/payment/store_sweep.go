@@ -109,6 +109,19 @@ func (a *agenda) start(id uuid.UUID, now time.Time) bool {
 	return true
 }
 
+// waiting are those that are not to be started now: however many cannot be ended, they keep no other from being found.
+func (a *agenda) waiting(now time.Time) []uuid.UUID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make([]uuid.UUID, 0, len(a.next))
+	for id, next := range a.next {
+		if now.Before(next) {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
 // end gives the place back; what is not done is due again at next.
 func (a *agenda) end(id uuid.UUID, done bool, next time.Time) {
 	a.mu.Lock()
@@ -118,7 +131,7 @@ func (a *agenda) end(id uuid.UUID, done bool, next time.Time) {
 	if done {
 		delete(a.next, id)
 	}
-	if len(a.next) > sweepRows*4 {
+	if len(a.next) > sweepRows*20 {
 		clear(a.next) // ended some other way, most of them
 	}
 	a.free.Signal()
@@ -144,19 +157,20 @@ func (s *Service) lost(ctx context.Context, deep bool) (tasks []task, err error)
 
 func (s *Service) lostPayments(ctx context.Context, q *smarttabdb.Queries, deep bool) ([]task, error) {
 	now := s.now()
+	skip := s.sweeping.waiting(now)
 	before, since := now.Add(-lostAfter), id.UUIDFloor(now.Add(-lostFor))
 	var all []task
 	add := func(r Ref, work func(context.Context, Ref) (bool, time.Duration, error)) {
 		all = append(all, task{r.PaymentID, func(ctx context.Context) (bool, time.Duration, error) { return work(ctx, r) }})
 	}
-	wallet, err := q.LostWalletPayments(ctx, smarttabdb.LostWalletPaymentsParams{Since: since, Before: before, MaxRows: sweepRows})
+	wallet, err := q.LostWalletPayments(ctx, smarttabdb.LostWalletPaymentsParams{Since: since, Before: before, Skip: skip, MaxRows: sweepRows})
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range wallet {
 		add(ref(row.MerchantID, row.StoreID, row.ID), s.chase)
 	}
-	untold, err := q.UnreportedPayments(ctx, smarttabdb.UnreportedPaymentsParams{Since: since, Before: &before, MaxRows: sweepRows})
+	untold, err := q.UnreportedPayments(ctx, smarttabdb.UnreportedPaymentsParams{Since: since, Before: &before, Skip: skip, MaxRows: sweepRows})
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +181,7 @@ func (s *Service) lostPayments(ctx context.Context, q *smarttabdb.Queries, deep 
 		return all, nil
 	}
 	overdue := now.Add(-lateAfter)
-	late, err := q.OverduePayments(ctx, smarttabdb.OverduePaymentsParams{Since: since, Before: &overdue, MaxRows: sweepRows})
+	late, err := q.OverduePayments(ctx, smarttabdb.OverduePaymentsParams{Since: since, Before: &overdue, Skip: skip, MaxRows: sweepRows})
 	for _, row := range late {
 		add(ref(row.MerchantID, row.StoreID, row.ID), s.chase)
 	}
@@ -176,12 +190,13 @@ func (s *Service) lostPayments(ctx context.Context, q *smarttabdb.Queries, deep 
 
 func (s *Service) lostRefunds(ctx context.Context, q *smarttabdb.Queries, deep bool) ([]task, error) {
 	now := s.now()
+	skip := s.sweeping.waiting(now)
 	before, since := now.Add(-lostAfter), id.UUIDFloor(now.Add(-lostFor))
 	var all []task
 	add := func(a RefundArgs, work func(context.Context, RefundArgs) (bool, time.Duration, error)) {
 		all = append(all, task{a.RefundID, func(ctx context.Context) (bool, time.Duration, error) { return work(ctx, a) }})
 	}
-	rows, err := q.LostRefunds(ctx, smarttabdb.LostRefundsParams{Since: since, Before: before, MaxRows: sweepRows})
+	rows, err := q.LostRefunds(ctx, smarttabdb.LostRefundsParams{Since: since, Before: before, Skip: skip, MaxRows: sweepRows})
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +206,7 @@ func (s *Service) lostRefunds(ctx context.Context, q *smarttabdb.Queries, deep b
 	if !deep {
 		return all, nil
 	}
-	late, err := q.OverdueRefunds(ctx, smarttabdb.OverdueRefundsParams{Since: since, Before: now.Add(-lateAfter), MaxRows: sweepRows})
+	late, err := q.OverdueRefunds(ctx, smarttabdb.OverdueRefundsParams{Since: since, Before: now.Add(-lateAfter), Skip: skip, MaxRows: sweepRows})
 	for _, row := range late {
 		add(RefundArgs{ref(row.MerchantID, row.StoreID, row.PaymentID), row.ID}, s.chaseRefund)
 	}

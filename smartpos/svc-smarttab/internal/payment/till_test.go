@@ -357,3 +357,26 @@ func TestSweepAsksAfterWhatTheFeedHasNotTold(t *testing.T) {
 		t.Errorf("its refund: %+v", got)
 	}
 }
+
+// More reports than one sweep takes up are refused for good: those behind them are taken up all the same.
+func TestSweepIsHeldUpByNothingThatCannotEnd(t *testing.T) {
+	t.Parallel()
+	till := tilltest.New(t)
+	terminal := till.Terminal()
+	const refused = 200 // a sweep's rows
+	for range refused {
+		terminal.Pay(terminal.Bill(100), "cash", nil)
+	}
+	till.Clock.Advance(10 * time.Second)
+	last := terminal.Pay(terminal.Bill(100), "cash", nil)
+	till.Clock.Advance(10 * time.Second)
+	till.Gateway.Fail(tilltest.Fault{Call: "POST payment_intents", Times: refused, Status: 422, Code: "refused"})
+	for range 2 {
+		if err := till.Payments.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status := till.Gateway.Intent(t, last.ID.String()).Status; status != client.Succeeded {
+		t.Errorf("the last one is %s", status)
+	}
+}

@@ -140,6 +140,28 @@ func TestParkedIsTriedAgain(t *testing.T) {
 	till.Eventually("nothing parked", func() bool { n, _ := till.Reader.Parked(t.Context()); return n == 0 })
 }
 
+// The job that should try again died with its process: no other needs to be rescued for the money to arrive.
+func TestParkedIsTriedAgainWithoutItsJob(t *testing.T) {
+	t.Parallel()
+	till := tilltest.New(t)
+	terminal := till.Terminal()
+	p := started(t, till, terminal)
+	if _, err := till.Admin.Exec(t.Context(), `
+		CREATE FUNCTION smarttab.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+		CREATE TRIGGER refuse BEFORE INSERT ON smarttab.receipt FOR EACH ROW EXECUTE FUNCTION smarttab.refuse();`); err != nil {
+		t.Fatal(err)
+	}
+	till.Read(till.Reader)
+	till.Gateway.Pay(t, p.ID.String())
+	till.Eventually("parked", func() bool { n, _ := till.Reader.Parked(t.Context()); return n == 1 })
+	if _, err := till.Admin.Exec(t.Context(), "DROP TRIGGER refuse ON smarttab.receipt; DELETE FROM smarttab_river.river_job"); err != nil {
+		t.Fatal(err)
+	}
+	till.Clock.Advance(10 * time.Second)
+	till.Eventually("completed", func() bool { return terminal.Payment(p.ID).Status == payment.Completed })
+	till.Eventually("nothing parked", func() bool { n, _ := till.Reader.Parked(t.Context()); return n == 0 })
+}
+
 func TestOneReaderAShardAndFailOver(t *testing.T) {
 	t.Parallel()
 	till := tilltest.New(t)

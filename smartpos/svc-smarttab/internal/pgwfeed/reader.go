@@ -16,6 +16,7 @@ func (r *Reader) Run(ctx context.Context) {
 	defer r.observeContact()()
 	var running sync.WaitGroup
 	defer running.Wait()
+	running.Go(func() { r.sweep(ctx) })
 	shards := make(chan int, 1)
 	shards <- 1
 	started := 0

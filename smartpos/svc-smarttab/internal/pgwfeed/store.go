@@ -251,6 +251,27 @@ func (r *Reader) park(ctx context.Context, st step, group string, why error) err
 	})
 }
 
+// parkedGroup is an intent with parked events, and since when the oldest of them lies there.
+type parkedGroup struct {
+	name  string
+	since time.Time
+}
+
+// parkedGroups are those that have lain there since before the instant, less those to skip.
+func (r *Reader) parkedGroups(ctx context.Context, before time.Time, skip []string) (all []parkedGroup, err error) {
+	if skip == nil {
+		skip = []string{}
+	}
+	err = postgres.InReadTx(ctx, r.DB, everybody, "smarttab.feed.parked-groups", func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := smarttabdb.New(tx).ParkedGroups(ctx, smarttabdb.ParkedGroupsParams{Before: before, Skip: skip, MaxRows: sweepRows})
+		for _, row := range rows {
+			all = append(all, parkedGroup{name: row.PaymentRef, since: row.Since})
+		}
+		return err
+	})
+	return all, err
+}
+
 // unpark tries the parked events of an intent again, in their order, and stops at the first that still cannot be applied.
 func (r *Reader) unpark(ctx context.Context, group string) (left int, err error) {
 	var parked []smarttabdb.ParkedEventsRow

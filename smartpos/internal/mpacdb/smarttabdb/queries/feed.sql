@@ -40,5 +40,14 @@ DELETE FROM smarttab.feed_parked WHERE event_id = @event_id;
 -- name: CountParkedAttempt :exec
 UPDATE smarttab.feed_parked SET attempts = attempts + 1, reason = @reason WHERE event_id = @event_id;
 
+-- name: ParkedGroups :many
+-- Intents with parked events that have lain there for longer, the oldest first.
+SELECT payment_ref, min(parked_at)::timestamptz AS since
+FROM smarttab.feed_parked
+WHERE parked_at < @before::timestamptz AND payment_ref <> ALL(@skip::text[])
+GROUP BY payment_ref
+ORDER BY min(parked_at)
+LIMIT @max_rows;
+
 -- name: CountParked :one
 SELECT count(*) FROM smarttab.feed_parked;

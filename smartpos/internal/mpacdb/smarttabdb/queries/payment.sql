@@ -46,7 +46,7 @@ SELECT intent_id::text AS intent_id, id, merchant_id, store_id FROM smarttab.pay
 SELECT id, merchant_id, store_id
 FROM smarttab.payment
 WHERE id >= @since AND method = 'qr' AND status IN ('pending', 'processing')
-  AND (intent_id IS NULL OR cancel_requested_at IS NOT NULL) AND updated_at < @before
+  AND (intent_id IS NULL OR cancel_requested_at IS NOT NULL) AND updated_at < @before AND id <> ALL(@skip::uuid[])
 ORDER BY id
 LIMIT @max_rows;
 
@@ -55,6 +55,7 @@ LIMIT @max_rows;
 SELECT id, merchant_id, store_id
 FROM smarttab.payment
 WHERE id >= @since AND method <> 'qr' AND reported_at IS NULL AND ended_at IS NOT NULL AND ended_at < @before
+  AND id <> ALL(@skip::uuid[])
 ORDER BY id
 LIMIT @max_rows;
 
@@ -63,5 +64,6 @@ LIMIT @max_rows;
 SELECT id, merchant_id, store_id
 FROM smarttab.payment
 WHERE method = 'qr' AND status IN ('pending', 'processing') AND id >= @since AND expires_at < @before
+  AND id <> ALL(@skip::uuid[])
 ORDER BY expires_at
 LIMIT @max_rows;

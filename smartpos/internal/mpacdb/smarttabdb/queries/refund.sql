@@ -29,7 +29,7 @@ SELECT id, payment_id, merchant_id, store_id FROM smarttab.refund WHERE id = ANY
 -- Refunds that the gateway has not heard of, and no job may be telling it any more.
 SELECT id, payment_id, merchant_id, store_id
 FROM smarttab.refund
-WHERE id >= @since AND reported_at IS NULL AND status <> 'failed' AND created_at < @before
+WHERE id >= @since AND reported_at IS NULL AND status <> 'failed' AND created_at < @before AND id <> ALL(@skip::uuid[])
 ORDER BY id
 LIMIT @max_rows;
 
@@ -38,5 +38,6 @@ LIMIT @max_rows;
 SELECT id, payment_id, merchant_id, store_id
 FROM smarttab.refund
 WHERE id >= @since AND status IN ('pending', 'processing') AND reported_at IS NOT NULL AND updated_at < @before
+  AND id <> ALL(@skip::uuid[])
 ORDER BY id
 LIMIT @max_rows;
