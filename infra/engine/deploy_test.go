@@ -2,48 +2,18 @@ package engine_test
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mpac-cloud/mpac/infra/engine"
 	"github.com/mpac-cloud/mpac/infra/engine/cloud"
+	"github.com/mpac-cloud/mpac/infra/engine/enginetest"
 	"github.com/mpac-cloud/mpac/infra/engine/fakeaws"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
 )
-
-// changed is the repository's infra with some files replaced.
-func changed(t *testing.T, path string, change func(string) string) fs.FS {
-	t.Helper()
-	files := fstest.MapFS{}
-	err := fs.WalkDir(os.DirFS(".."), ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".yaml") {
-			return err
-		}
-		text, err := fs.ReadFile(os.DirFS(".."), p)
-		if err != nil {
-			return err
-		}
-		if p == path {
-			after := change(string(text))
-			if after == string(text) {
-				t.Fatalf("%s was not changed: what the test looks for is not in it any more", path)
-			}
-			text = []byte(after)
-		}
-		files[p] = &fstest.MapFile{Data: text}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
 
 func of(lines []string, system string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return !strings.Contains(l, "mpac-"+system) })
@@ -52,7 +22,7 @@ func of(lines []string, system string) []string {
 // Every name that the manifest and the parameter files use is in the templates, and the reverse, in every environment.
 func TestManifestAndTemplatesAgree(t *testing.T) {
 	t.Parallel()
-	m := load(t, os.DirFS(".."))
+	m := enginetest.Manifest(t)
 	for env := range m.Environments {
 		for _, s := range m.Stacks() {
 			if err := engine.Check(m, env, s); err != nil {
@@ -67,14 +37,14 @@ func TestAllSixInOrder(t *testing.T) {
 	for _, env := range []string{"dev", "stg", "prod"} {
 		t.Run(env, func(t *testing.T) {
 			t.Parallel()
-			a := newAccount(t, env)
+			a := enginetest.New(t, env)
 			counts := map[string]string{}
 			a.Task = func(run fakeaws.TaskRun) fakeaws.TaskEnd {
 				counts[run.Definition+" "+run.Cluster] = run.Image
 				return fakeaws.TaskEnd{Lines: []string{"brought the database to its newest version"}}
 			}
-			deploy(t, a.open(t, env, "v1"))
-			journal := a.done("create", "update", "task")
+			enginetest.Deploy(t, a.Open(t, env, "v1"))
+			journal := a.Done("create", "update", "task")
 			for system, want := range map[string][]string{
 				"obs-": {"create mpac-obs-vpc-" + env, "create mpac-obs-dns-" + env, "create mpac-obs-box-" + env, "create mpac-obs-ecs-" + env},
 				"pgw":  {"create mpac-pgw-" + env, "task mpac-pgw-" + env + " MigrateTask", "update mpac-pgw-" + env},
@@ -91,7 +61,7 @@ func TestAllSixInOrder(t *testing.T) {
 			if got := a.Parameters("mpac-pgw-" + env)["OtlpEndpoint"]; !strings.HasPrefix(got, "https://otlp.obs.mpac-cloud") {
 				t.Errorf("mpac-pgw sends its telemetry to %q", got)
 			}
-			if got, want := a.Parameters("mpac-obs-ecs-" + env)["VpcId"], a.open(t, env, "").Stack("obs-vpc").Outputs["VpcId"]; got != want || got == "" {
+			if got, want := a.Parameters("mpac-obs-ecs-" + env)["VpcId"], a.Open(t, env, "").Stack("obs-vpc").Outputs["VpcId"]; got != want || got == "" {
 				t.Errorf("outputs are not passed on: %q, want %q", got, want)
 			}
 			for _, image := range counts {
@@ -103,7 +73,7 @@ func TestAllSixInOrder(t *testing.T) {
 				t.Errorf("%d databases were migrated, want 2", len(counts))
 			}
 			// Again: nothing.
-			again := a.open(t, env, "v1")
+			again := a.Open(t, env, "v1")
 			p, err := again.Plan(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -114,7 +84,7 @@ func TestAllSixInOrder(t *testing.T) {
 				}
 			}
 			before := len(a.Journal())
-			if err := again.Apply(t.Context(), p, agree); err != nil || len(a.Journal()) != before {
+			if err := again.Apply(t.Context(), p, enginetest.Agree); err != nil || len(a.Journal()) != before {
 				t.Errorf("the second time something was done: %v %v", a.Journal()[before:], err)
 			}
 		})
@@ -124,13 +94,13 @@ func TestAllSixInOrder(t *testing.T) {
 // Nothing runs before the database is migrated.
 func TestFirstCreateRestsUntilMigrated(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
+	a := enginetest.New(t, "dev")
 	var at map[string]string
 	a.Task = func(run fakeaws.TaskRun) fakeaws.TaskEnd {
-		at = a.parametersDuring("mpac-smartpos-dev")
+		at = a.ParametersLocked("mpac-smartpos-dev")
 		return fakeaws.TaskEnd{}
 	}
-	deploy(t, a.open(t, "dev", "v1"), "smartpos")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "smartpos")
 	for _, p := range []string{"SvcPortalBlueMinCapacity", "SvcPortalGreenMinCapacity", "SvcSmarttabBlueMinCapacity", "KongMinCapacity"} {
 		if at[p] != "0" {
 			t.Errorf("%s was %s while the database was migrated", p, at[p])
@@ -145,27 +115,27 @@ func TestFirstCreateRestsUntilMigrated(t *testing.T) {
 // A migration that fails leaves nothing running; the next deployment carries on from there.
 func TestMigrationFails(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
+	a := enginetest.New(t, "dev")
 	a.Task = func(fakeaws.TaskRun) fakeaws.TaskEnd {
 		return fakeaws.TaskEnd{ExitCode: 1, Lines: []string{"relation portal.merchants: permission denied"}}
 	}
-	e := a.open(t, "dev", "v1")
+	e := a.Open(t, "dev", "v1")
 	p, err := e.Plan(t.Context(), []string{"pgw"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = e.Apply(t.Context(), p, agree)
+	err = e.Apply(t.Context(), p, enginetest.Agree)
 	if err == nil || !strings.Contains(err.Error(), "exited with 1") {
 		t.Fatalf("got %v", err)
 	}
-	if !slices.ContainsFunc(a.said, func(s string) bool { return strings.Contains(s, "permission denied") }) {
-		t.Errorf("what the task said was not told: %v", a.said)
+	if !a.Said("permission denied") {
+		t.Errorf("what the task said was not told: %s", a.Story())
 	}
 	if got := a.Parameters("mpac-pgw-dev")["PgwBackendBlueMinCapacity"]; got != "0" {
 		t.Errorf("tasks run: %s", got)
 	}
 	a.Task = nil
-	e = a.open(t, "dev", "v1")
+	e = a.Open(t, "dev", "v1")
 	p, err = e.Plan(t.Context(), []string{"pgw"})
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +143,7 @@ func TestMigrationFails(t *testing.T) {
 	if got := p.Steps()[0].Action; got != engine.Continue {
 		t.Errorf("the plan is to %s", got)
 	}
-	if err := e.Apply(t.Context(), p, agree); err != nil {
+	if err := e.Apply(t.Context(), p, enginetest.Agree); err != nil {
 		t.Fatal(err)
 	}
 	if got := a.Parameters("mpac-pgw-dev")["PgwBackendBlueMinCapacity"]; got == "0" {
@@ -183,7 +153,7 @@ func TestMigrationFails(t *testing.T) {
 
 func TestWrongOrderIsRefused(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
+	a := enginetest.New(t, "dev")
 	for _, c := range []struct {
 		names []string
 		want  string
@@ -192,18 +162,18 @@ func TestWrongOrderIsRefused(t *testing.T) {
 		{[]string{"obs-box"}, "obs-box needs obs-vpc"},
 		{[]string{"obs-vpc", "obs-ecs"}, "obs-ecs needs obs-dns and obs-box"},
 	} {
-		_, err := a.open(t, "dev", "v1").Plan(t.Context(), c.names)
+		_, err := a.Open(t, "dev", "v1").Plan(t.Context(), c.names)
 		if !errors.Is(err, manifest.ErrOrder) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v", c.names, err)
 		}
 	}
-	if len(a.done("create")) != 0 {
+	if len(a.Done("create")) != 0 {
 		t.Errorf("something was made: %v", a.Journal())
 	}
 	// And backwards: what others need is not removed.
-	deploy(t, a.open(t, "dev", "v1"), "obs")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "obs")
 	for _, c := range []struct{ name, want string }{{"obs-vpc", "obs-dns still needs obs-vpc"}, {"obs-box", "obs-ecs still needs obs-box"}} {
-		if _, err := a.open(t, "dev", "v1").PlanDestroy(t.Context(), []string{c.name}); !errors.Is(err, manifest.ErrOrder) || !strings.Contains(err.Error(), c.want) {
+		if _, err := a.Open(t, "dev", "v1").PlanDestroy(t.Context(), []string{c.name}); !errors.Is(err, manifest.ErrOrder) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -212,19 +182,15 @@ func TestWrongOrderIsRefused(t *testing.T) {
 // A stack that fails: the first cause is told, what comes after it is not begun, another system ends what it is at.
 func TestFailureStops(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	a.Fail("mpac-obs-box-dev", "Box", "The t3.medium instance type is not available in this zone")
-	m := load(t, os.DirFS(".."))
-	if _, is := templateOf(t, m, "obs-box").Resources["Box"]; !is {
-		name := anyOf(t, m, "obs-box", "AWS::AutoScaling::AutoScalingGroup")
-		a.Fail("mpac-obs-box-dev", name, "The t3.medium instance type is not available in this zone")
-	}
-	e := a.open(t, "dev", "v1")
+	a := enginetest.New(t, "dev")
+	name := enginetest.AnyOf(t, enginetest.Manifest(t), "obs-box", "AWS::AutoScaling::AutoScalingGroup")
+	a.Fail("mpac-obs-box-dev", name, "The t3.medium instance type is not available in this zone")
+	e := a.Open(t, "dev", "v1")
 	p, err := e.Plan(t.Context(), []string{"obs"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = e.Apply(t.Context(), p, agree)
+	err = e.Apply(t.Context(), p, enginetest.Agree)
 	var failure *cloud.Failure
 	if !errors.As(err, &failure) {
 		t.Fatalf("got %v", err)
@@ -236,7 +202,7 @@ func TestFailureStops(t *testing.T) {
 		t.Errorf("obs-ecs is %s", got)
 	}
 	// Once more, with nothing in the way: the remains go, and the rest comes.
-	e = a.open(t, "dev", "v1")
+	e = a.Open(t, "dev", "v1")
 	p, err = e.Plan(t.Context(), []string{"obs"})
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +210,7 @@ func TestFailureStops(t *testing.T) {
 	if !p.Steps()[2].Remains {
 		t.Error("the plan does not say that the remains are removed")
 	}
-	if err := e.Apply(t.Context(), p, agree); err != nil {
+	if err := e.Apply(t.Context(), p, enginetest.Agree); err != nil {
 		t.Fatal(err)
 	}
 	if got := a.Status("mpac-obs-ecs-dev"); got != "CREATE_COMPLETE" {
@@ -254,13 +220,13 @@ func TestFailureStops(t *testing.T) {
 
 func TestWithoutDNS(t *testing.T) {
 	t.Parallel()
-	office := changed(t, "parameters/dev/obs-vpc.yaml", func(s string) string { return strings.Replace(s, "AccessCidr: none", "AccessCidr: 198.51.100.0/24", 1) })
-	a := newAccount(t, "dev")
-	e := a.open(t, "dev", "v1", office)
+	office := enginetest.Changed(t, "parameters/dev/obs-vpc.yaml", func(s string) string { return strings.Replace(s, "AccessCidr: none", "AccessCidr: 198.51.100.0/24", 1) })
+	a := enginetest.New(t, "dev")
+	e := a.Open(t, "dev", "v1", office)
 	e.Options = map[string]bool{"dns": false}
-	deploy(t, e)
+	enginetest.Deploy(t, e)
 	want := []string{"create mpac-obs-vpc-dev", "create mpac-obs-box-dev", "create mpac-obs-ecs-dev"}
-	if diff := cmp.Diff(want, of(a.done("create"), "obs-")); diff != "" {
+	if diff := cmp.Diff(want, of(a.Done("create"), "obs-")); diff != "" {
 		t.Error(diff)
 	}
 	if got := a.Parameters("mpac-obs-vpc-dev")["DnsEnabled"]; got != "false" {
@@ -270,8 +236,8 @@ func TestWithoutDNS(t *testing.T) {
 		t.Errorf("pgw sends to %q although nothing listens", got)
 	}
 	// Turned on later: the names come, and everybody is told.
-	e = a.open(t, "dev", "v1")
-	deploy(t, e)
+	e = a.Open(t, "dev", "v1")
+	enginetest.Deploy(t, e)
 	if got := a.Parameters("mpac-obs-ecs-dev")["CertificateArn"]; !strings.HasPrefix(got, "arn:aws:acm:") {
 		t.Errorf("obs-ecs has the certificate %q", got)
 	}
@@ -279,7 +245,7 @@ func TestWithoutDNS(t *testing.T) {
 		t.Errorf("smartpos sends to %q", got)
 	}
 	// An office's range is a must then; the template's own rule says so.
-	e = newAccount(t, "dev").open(t, "dev", "v1")
+	e = enginetest.New(t, "dev").Open(t, "dev", "v1")
 	e.Options = map[string]bool{"dns": false}
 	if _, err := e.Plan(t.Context(), []string{"obs"}); err == nil || !strings.Contains(err.Error(), "AccessCidr") {
 		t.Errorf("without DNS and without a range: %v", err)
@@ -292,13 +258,13 @@ func TestWithoutDNS(t *testing.T) {
 
 func TestUpdate(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"), "pgw")
-	more := changed(t, "parameters/dev/pgw.yaml", func(s string) string {
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "pgw")
+	more := enginetest.Changed(t, "parameters/dev/pgw.yaml", func(s string) string {
 		s = strings.Replace(s, `PgwBackendBlueMinCapacity: "1"`, `PgwBackendBlueMinCapacity: "2"`, 1)
 		return strings.Replace(s, `DatabaseStorageGib: "50"`, `DatabaseStorageGib: "60"`, 1)
 	})
-	e := a.open(t, "dev", "", more)
+	e := a.Open(t, "dev", "", more)
 	p, err := e.Plan(t.Context(), []string{"pgw"})
 	if err != nil {
 		t.Fatal(err)
@@ -313,14 +279,14 @@ func TestUpdate(t *testing.T) {
 	if !slices.ContainsFunc(touched, func(s string) bool { return strings.HasPrefix(s, "AWS::RDS::DBInstance AllocatedStorage") }) || len(touched) > 4 {
 		t.Errorf("the plan touches %v", touched)
 	}
-	if err := e.Apply(t.Context(), p, agree); err != nil {
+	if err := e.Apply(t.Context(), p, enginetest.Agree); err != nil {
 		t.Fatal(err)
 	}
 	if got := a.Parameters("mpac-pgw-dev")["PgwBackendBlueMinCapacity"]; got != "2" {
 		t.Errorf("at least %s tasks", got)
 	}
 	// A version given to an existing stack moves what rolls, never what a release moves.
-	deploy(t, a.open(t, "dev", "v2", more), "pgw")
+	enginetest.Deploy(t, a.Open(t, "dev", "v2", more), "pgw")
 	now := a.Parameters("mpac-pgw-dev")
 	if !strings.HasSuffix(now["MatcherImage"], a.Push("mpac/matcher", "v2")) || strings.HasSuffix(now["PgwBackendBlueImage"], a.Push("mpac/pgw-backend", "v2")) {
 		t.Errorf("matcher %s, pgw-backend %s", now["MatcherImage"], now["PgwBackendBlueImage"])
@@ -330,12 +296,12 @@ func TestUpdate(t *testing.T) {
 // What would lose data is named, so that the command can refuse it.
 func TestLosses(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"), "pgw")
-	other := changed(t, "pgw/ecs-stack.yaml", func(s string) string {
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "pgw")
+	other := enginetest.Changed(t, "pgw/ecs-stack.yaml", func(s string) string {
 		return strings.Replace(s, "StorageEncrypted: true", "StorageEncrypted: false", 1)
 	})
-	p, err := a.open(t, "dev", "", other).Plan(t.Context(), []string{"pgw"})
+	p, err := a.Open(t, "dev", "", other).Plan(t.Context(), []string{"pgw"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,19 +314,19 @@ func TestLosses(t *testing.T) {
 // A failed update leaves the stack as it was, and says why.
 func TestUpdateFails(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"), "pgw")
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "pgw")
 	before := a.Parameters("mpac-pgw-dev")
-	more := changed(t, "parameters/dev/pgw.yaml", func(s string) string {
+	more := enginetest.Changed(t, "parameters/dev/pgw.yaml", func(s string) string {
 		return strings.Replace(s, `DatabaseStorageGib: "50"`, `DatabaseStorageGib: "60"`, 1)
 	})
-	a.Fail("mpac-pgw-dev", anyOf(t, load(t, more), "pgw", "AWS::RDS::DBInstance"), "Storage can be modified again in 6 hours")
-	e := a.open(t, "dev", "", more)
+	a.Fail("mpac-pgw-dev", enginetest.AnyOf(t, enginetest.Manifest(t, more), "pgw", "AWS::RDS::DBInstance"), "Storage can be modified again in 6 hours")
+	e := a.Open(t, "dev", "", more)
 	p, err := e.Plan(t.Context(), []string{"pgw"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Apply(t.Context(), p, agree); err == nil || !strings.Contains(err.Error(), "UPDATE_ROLLBACK_COMPLETE") || !strings.Contains(err.Error(), "again in 6 hours") {
+	if err := e.Apply(t.Context(), p, enginetest.Agree); err == nil || !strings.Contains(err.Error(), "UPDATE_ROLLBACK_COMPLETE") || !strings.Contains(err.Error(), "again in 6 hours") {
 		t.Errorf("got %v", err)
 	}
 	if diff := cmp.Diff(before, a.Parameters("mpac-pgw-dev")); diff != "" {
@@ -371,8 +337,8 @@ func TestUpdateFails(t *testing.T) {
 // A plan that is not carried out leaves nothing behind.
 func TestDiscard(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	e := a.open(t, "dev", "v1")
+	a := enginetest.New(t, "dev")
+	e := a.Open(t, "dev", "v1")
 	p, err := e.Plan(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -385,7 +351,7 @@ func TestDiscard(t *testing.T) {
 	if err := e.Discard(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range load(t, os.DirFS("..")).Stacks() {
+	for _, s := range enginetest.Manifest(t).Stacks() {
 		if got := a.Status(s.StackName("dev")); got != "" {
 			t.Errorf("%s is %s", s.Name, got)
 		}
@@ -394,30 +360,30 @@ func TestDiscard(t *testing.T) {
 
 func TestAccounts(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	prod := &engine.Engine{Manifest: load(t, os.DirFS("..")), Cloud: a.cloud, Env: "prod"}
+	a := enginetest.New(t, "dev")
+	prod := &engine.Engine{Manifest: enginetest.Manifest(t), Cloud: a.Cloud, Env: "prod"}
 	if err := prod.Open(t.Context()); err == nil || !strings.Contains(err.Error(), `belongs to "dev"`) {
 		t.Errorf("production in dev's account: %v", err)
 	}
-	nowhere := &engine.Engine{Manifest: load(t, os.DirFS("..")), Cloud: a.cloud, Env: "qa"}
+	nowhere := &engine.Engine{Manifest: enginetest.Manifest(t), Cloud: a.Cloud, Env: "qa"}
 	if err := nowhere.Open(t.Context()); err == nil || !strings.Contains(err.Error(), "dev, prod, stg") {
 		t.Errorf("an unknown environment: %v", err)
 	}
-	if _, err := a.open(t, "dev", "").Plan(t.Context(), []string{"pgw"}); err == nil || !strings.Contains(err.Error(), "--version") {
+	if _, err := a.Open(t, "dev", "").Plan(t.Context(), []string{"pgw"}); err == nil || !strings.Contains(err.Error(), "--version") {
 		t.Errorf("a first create without a version: %v", err)
 	}
-	if _, err := a.open(t, "dev", "v9").Plan(t.Context(), []string{"pgw"}); err == nil || !strings.Contains(err.Error(), "has no image v9") {
+	if _, err := a.Open(t, "dev", "v9").Plan(t.Context(), []string{"pgw"}); err == nil || !strings.Contains(err.Error(), "has no image v9") {
 		t.Errorf("a version that was not pushed: %v", err)
 	}
 }
 
 func TestSomebodyElse(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"), "pgw")
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "pgw")
 	for status, want := range map[string]string{"UPDATE_IN_PROGRESS": "somebody else", "UPDATE_ROLLBACK_FAILED": "continue-update-rollback"} {
 		a.SetBusy("mpac-pgw-dev", status)
-		if _, err := a.open(t, "dev", "v1").Plan(t.Context(), []string{"pgw"}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := a.Open(t, "dev", "v1").Plan(t.Context(), []string{"pgw"}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", status, err)
 		}
 	}
@@ -425,14 +391,14 @@ func TestSomebodyElse(t *testing.T) {
 
 func TestDriftIsNamed(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"), "pgw")
-	e := a.open(t, "dev", "")
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "pgw")
+	e := a.Open(t, "dev", "")
 	drifts, err := e.Drift(t.Context(), nil)
 	if err != nil || len(drifts) != 1 || len(drifts[0].Resources) != 0 {
 		t.Fatalf("before: %+v, %v", drifts, err)
 	}
-	name := anyOf(t, e.Manifest, "pgw", "AWS::RDS::DBInstance")
+	name := enginetest.AnyOf(t, e.Manifest, "pgw", "AWS::RDS::DBInstance")
 	if err := a.Tamper("mpac-pgw-dev", name, "BackupRetentionPeriod", "0"); err != nil {
 		t.Fatal(err)
 	}
@@ -450,9 +416,9 @@ func TestDriftIsNamed(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"), "pgw")
-	all, err := a.open(t, "dev", "").Status(t.Context())
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "pgw")
+	all, err := a.Open(t, "dev", "").Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -468,9 +434,9 @@ func TestStatus(t *testing.T) {
 
 func TestDestroy(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"))
-	e := a.open(t, "dev", "")
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"))
+	e := a.Open(t, "dev", "")
 	removals, err := e.PlanDestroy(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -491,7 +457,7 @@ func TestDestroy(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"delete mpac-obs-ecs-dev", "delete mpac-obs-box-dev", "delete mpac-obs-dns-dev", "delete mpac-obs-vpc-dev"}
-	if diff := cmp.Diff(want, of(a.done("delete"), "obs-")); diff != "" {
+	if diff := cmp.Diff(want, of(a.Done("delete"), "obs-")); diff != "" {
 		t.Error(diff)
 	}
 	if left := a.Status("mpac-smartpos-dev"); left != "" {
@@ -501,9 +467,9 @@ func TestDestroy(t *testing.T) {
 
 func TestDestroyProduction(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "prod")
-	deploy(t, a.open(t, "prod", "v1"), "pgw")
-	e := a.open(t, "prod", "")
+	a := enginetest.New(t, "prod")
+	enginetest.Deploy(t, a.Open(t, "prod", "v1"), "pgw")
+	e := a.Open(t, "prod", "")
 	removals, err := e.PlanDestroy(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -518,18 +484,18 @@ func TestDestroyProduction(t *testing.T) {
 	}
 	// Typed rightly, protected resources still stop it, by name, before anything is gone.
 	err = e.Destroy(t.Context(), removals, "destroy prod in 123456789012")
-	if err == nil || !strings.Contains(err.Error(), "AWS::RDS::DBInstance") || len(a.done("delete")) != 0 {
-		t.Errorf("%v, %v", err, a.done("delete"))
+	if err == nil || !strings.Contains(err.Error(), "AWS::RDS::DBInstance") || len(a.Done("delete")) != 0 {
+		t.Errorf("%v, %v", err, a.Done("delete"))
 	}
 }
 
 // A plan made of something else than what is there when it is carried out is worked out anew, and asked about.
 func TestSurprises(t *testing.T) {
 	t.Parallel()
-	a := newAccount(t, "dev")
-	deploy(t, a.open(t, "dev", "v1"), "pgw")
-	other := changed(t, "pgw/ecs-stack.yaml", func(s string) string { return strings.Replace(s, "10.0.10.0/24", "10.0.12.0/24", 1) })
-	e := a.open(t, "dev", "", other)
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1"), "pgw")
+	other := enginetest.Changed(t, "pgw/ecs-stack.yaml", func(s string) string { return strings.Replace(s, "10.0.10.0/24", "10.0.12.0/24", 1) })
+	e := a.Open(t, "dev", "", other)
 	p, err := e.Plan(t.Context(), []string{"pgw"})
 	if err != nil {
 		t.Fatal(err)

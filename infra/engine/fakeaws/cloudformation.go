@@ -155,6 +155,8 @@ func (f *Fake) createChangeSet(form url.Values) ([]node, error) {
 		return nil, refuse("ValidationError", "%s", err.Error())
 	}
 	d.tags = pairs(form, "Tags", "Key", "Value")
+	// What a parameter has by default it keeps, also when the default changes and its previous value is asked for.
+	d.parameters = d.bound
 	set := &changeSet{
 		id:   fmt.Sprintf("arn:aws:cloudformation:%s:%s:changeSet/%s/%08d", f.Region, f.Account, form.Get("ChangeSetName"), f.next()),
 		name: form.Get("ChangeSetName"), stack: s.id, create: create, status: "CREATE_COMPLETE", executable: true, draft: d,

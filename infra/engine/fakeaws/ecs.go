@@ -84,16 +84,17 @@ func (f *Fake) SetRunning(service string, n int) {
 	}
 }
 
-// Rolls is how often a service's tasks were replaced on request.
+// Rolls is how often the tasks of services whose name has this part were replaced on request.
 func (f *Fake) Rolls(service string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	n := 0
 	for _, s := range f.services {
 		if strings.Contains(s.name, service) {
-			return s.rolls
+			n += s.rolls
 		}
 	}
-	return 0
+	return n
 }
 
 func (f *Fake) ecs(action string, in map[string]any) (any, error) {

@@ -60,7 +60,8 @@ type draft struct {
 	tags       map[string]string
 	order      []string
 	changes    []change
-	outputs    bool // the outputs differ
+	bound      map[string]string // with the defaults
+	outputs    bool              // the outputs differ
 	removed    []string
 }
 
@@ -79,6 +80,7 @@ func (f *Fake) workOut(s *stack, t *tmpl, given map[string]string, capable bool)
 	if err := sc.bind(given); err != nil {
 		return nil, err
 	}
+	d.bound = written(sc.parameters)
 	if err := sc.rules(); err != nil {
 		return nil, err
 	}

@@ -195,7 +195,7 @@ func (r *Release) carryOut(ctx context.Context, s *manifest.Stack, moves []move)
 		return fmt.Errorf("nothing was moved: %w", err)
 	}
 	if err := r.raise(ctx, s, moves); err != nil {
-		return fmt.Errorf("no traffic was moved: %w", err)
+		return errors.Join(fmt.Errorf("no traffic was moved: %w", err), r.lower(ctx, s, moves))
 	}
 	for _, stage := range r.Stages {
 		r.Tell(s.Name, "%d%% to %s", stage.Percent, r.Engine.Version)
@@ -357,11 +357,19 @@ func (r *Release) back(ctx context.Context, s *manifest.Stack, moves []move, why
 		return fmt.Errorf("going back FAILED, do it by hand (mpac deploy rollback --env %s): %w (it went back because: %w)", r.Engine.Env, err, why)
 	}
 	r.Tell(s.Name, "the version before has all of the traffic")
+	return errors.Join(fmt.Errorf("%w: %w", ErrBack, why), r.lower(ctx, s, moves))
+}
+
+// lower takes the new colours' tasks away.
+func (r *Release) lower(ctx context.Context, s *manifest.Stack, moves []move) error {
 	off := map[string]string{}
 	for _, m := range moves {
 		off[m.service.CountParameter(m.to)] = "0"
 	}
-	return errors.Join(fmt.Errorf("%w: %w", ErrBack, why), r.Engine.Set(ctx, s, off))
+	if err := r.Engine.Set(context.WithoutCancel(ctx), s, off); err != nil {
+		return fmt.Errorf("the new version's tasks are still there: %w", err)
+	}
+	return nil
 }
 
 // Rollback gives the version before all of the traffic: of a release that is under way the old one, of a finished one the one that
