@@ -33,14 +33,17 @@ type Values struct {
 	RedisHost              string
 	RedisPort              int
 	RedisTLS, RedisAuth    bool
-	OpenLimit              int    // requests a minute from one address on routes without a token
-	TracesEndpoint         string // empty: tracing is off
+	OpenLimit              int     // requests a minute from one address on routes without a token
+	TracesEndpoint         string  // empty: tracing is off
+	TracesSampling         float64 // share of the traces that begin here, 0 to 1; the services follow
+	TracesService          string  // service.name of the gateway's spans
 }
 
 // Defaults are those of one machine.
 func Defaults() Values {
 	return Values{
 		PortalURL: "http://127.0.0.1:8002", SmarttabURL: "http://127.0.0.1:8081", RedisHost: "127.0.0.1", RedisPort: 6379, OpenLimit: 1000,
+		TracesSampling: 1, TracesService: "kong",
 	}
 }
 
@@ -170,6 +173,7 @@ func (v Values) placeholders(keys Keys) (map[string]string, error) {
 		"REDIS_HOST": v.RedisHost, "REDIS_PORT": strconv.Itoa(v.RedisPort), "REDIS_SSL": strconv.FormatBool(v.RedisTLS),
 		"REDIS_PASSWORD": password, "OPEN_LIMIT": strconv.Itoa(v.OpenLimit),
 		"TRACING": strconv.FormatBool(v.TracesEndpoint != ""), "TRACES_ENDPOINT": endpoint,
+		"TRACES_SAMPLING": strconv.FormatFloat(v.TracesSampling, 'f', -1, 64), "TRACES_SERVICE": cmp.Or(v.TracesService, "kong"),
 		"USER_KEYS": users, "DEVICE_KEYS": devices,
 	}, nil
 }

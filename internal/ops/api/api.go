@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 )
 
 // Client calls one base address with one token.
@@ -77,7 +79,8 @@ func Status(err error) int {
 	return 0
 }
 
-var client = &http.Client{Timeout: 60 * time.Second}
+// client carries the trace of the command that calls: seen from the platform, that is the terminal's.
+var client = &http.Client{Timeout: 60 * time.Second, Transport: otelhttp.NewTransport(http.DefaultTransport)}
 
 // Do calls and decodes the answer into out, unless that is nil. Answers other than 2xx are a *Problem.
 func (c Client) Do(ctx context.Context, r Request, out any) error {

@@ -30,7 +30,7 @@ func Main(args []string) int {
 	}()
 	root := Root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := traced(ctx, root)
 	if err == nil {
 		return 0
 	}

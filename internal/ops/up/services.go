@@ -236,7 +236,7 @@ func (r *runner) render(ctx context.Context) error {
 		args = append(args, "--open-limit", limit)
 	}
 	if traces := tracesEndpoint(r.getenv); traces != "" {
-		args = append(args, "--traces-endpoint", traces)
+		args = append(args, "--traces-endpoint", traces, "--traces-service", "edge", "--traces-sampling", tracesSampling(os.Getenv))
 	}
 	_, err = r.command(ctx, "edge", args)
 	return err
@@ -261,6 +261,19 @@ func tracesEndpoint(getenv func(string) string) string {
 		return strings.TrimSuffix(all, "/") + "/v1/traces"
 	}
 	return ""
+}
+
+// tracesSampling is the share of traces that begin at the gateway, by the standard variables: the services follow it.
+func tracesSampling(getenv func(string) string) string {
+	switch getenv("OTEL_TRACES_SAMPLER") {
+	case "always_off", "parentbased_always_off":
+		return "0"
+	case "traceidratio", "parentbased_traceidratio":
+		if share := getenv("OTEL_TRACES_SAMPLER_ARG"); share != "" {
+			return share
+		}
+	}
+	return "1"
 }
 
 // followKeys renders kong.yml again every 30 s, as the sidecar does in the cloud: keys rotate.

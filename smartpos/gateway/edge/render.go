@@ -43,6 +43,8 @@ func renderCommand() *cobra.Command {
 	f.BoolVar(&v.RedisAuth, "redis-auth", v.RedisAuth, "log in with the password that the gateway has in REDIS_PASSWORD")
 	f.IntVar(&v.OpenLimit, "open-limit", v.OpenLimit, "requests a minute from one address on routes without a token")
 	f.StringVar(&v.TracesEndpoint, "traces-endpoint", v.TracesEndpoint, "where to send spans, as http://host:4318/v1/traces; empty: nowhere")
+	f.Float64Var(&v.TracesSampling, "traces-sampling", v.TracesSampling, "share of the traces to take, 0 to 1; the services follow the gateway")
+	f.StringVar(&v.TracesService, "traces-service", v.TracesService, "what the gateway is called in traces")
 	f.StringVarP(&out, "out", "o", "", "file to write; empty: standard output")
 	return cmd
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -17,9 +16,9 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/source"
 	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
-
-var tracer = otel.Tracer("github.com/mpac-cloud/mpac/pgw/internal/recon/run")
 
 // Options are what a run is asked to do.
 type Options struct {
@@ -178,11 +177,12 @@ type share struct{ first, shared bool }
 
 // contract runs one holder's day.
 func (m *Matcher) contract(ctx context.Context, o Options, f source.File, scope recon.Scope, sh share, each func(Outcome) error) (Outcome, error) {
-	ctx, span := tracer.Start(ctx, "recon.run", trace.WithAttributes(
-		attribute.String("provider", scope.Provider), attribute.String("contract_id", scope.ContractID), attribute.String("day", o.Date),
-		attribute.String("partner_id", scope.PartnerID), attribute.Bool("dry_run", o.DryRun),
+	ctx, span := telemetry.Tracer().Start(ctx, "recon.run", trace.WithAttributes(
+		attribute.String(names.SpanProvider, scope.Provider), attribute.String(names.SpanContract, scope.ContractID), attribute.String(names.SpanDay, o.Date),
+		attribute.String(names.PartnerID, scope.PartnerID), attribute.Bool(names.SpanDryRun, o.DryRun),
 	))
 	defer span.End()
+	began := time.Now() //nolint:forbidigo // a duration
 	st, err := openStore(ctx, m.Pool, scope, m.Reconciled)
 	if err != nil {
 		return Outcome{}, err
@@ -198,8 +198,9 @@ func (m *Matcher) contract(ctx context.Context, o Options, f source.File, scope 
 	}
 	defer s.unlock(ctx)
 	out, err := m.work(ctx, s, o, f, sh)
-	span.SetAttributes(attribute.Int64("lines", out.Report.Lines.Total), attribute.Int64("matched", out.Report.Matched.Count),
-		attribute.Int64("open", out.Report.Open.After))
+	span.SetAttributes(attribute.Int64(names.SpanLines, out.Report.Lines.Total), attribute.Int64(names.SpanMatched, out.Report.Matched.Count),
+		attribute.Int64(names.SpanOpen, out.Report.Open.After))
+	measure(ctx, scope.Provider, time.Since(began), out.Report, err)
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 		// A run that fails says so, also when its own context is over.
@@ -214,6 +215,19 @@ func (m *Matcher) contract(ctx context.Context, o Options, f source.File, scope 
 		err = each(out)
 	}
 	return out, errors.Join(err, residual(out.Report))
+}
+
+// measure counts a run. The process ends soon after, so what is asked of the figures later is read from the books instead.
+func measure(ctx context.Context, provider string, took time.Duration, r recon.Report, err error) {
+	outcome := "matched"
+	switch {
+	case err != nil:
+		outcome = "failed"
+	case r.Open.After > 0:
+		outcome = "exceptions"
+	}
+	names.ReconRuns.Add(ctx, 1, names.Provider.Is(provider), names.RunOutcome.Is(outcome))
+	names.ReconRunSeconds.Record(ctx, took.Seconds(), names.Provider.Is(provider))
 }
 
 func residual(r recon.Report) error {

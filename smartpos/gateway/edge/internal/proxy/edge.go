@@ -25,6 +25,7 @@ type Edge struct {
 	counters *gate.Counters
 	metrics  *Metrics
 	table    atomic.Pointer[table]
+	fresh    freshness
 }
 
 // New makes an edge that answers 503 until Use gives it a configuration. trusted are the proxies whose X-Forwarded-* are believed.

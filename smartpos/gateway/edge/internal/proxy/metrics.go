@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 	"github.com/mpac-cloud/mpac/smartpos/gateway/edge/internal/gate"
 )
 
@@ -43,6 +46,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) observe(l *lane, x *gate.Exchange, out *recorder, received int64, took, upstream time.Duration) {
+	push(l, x, out.status, took, upstream)
 	c := l.counts
 	if c == nil {
 		return
@@ -64,6 +68,48 @@ func (m *Metrics) observe(l *lane, x *gate.Exchange, out *recorder, received int
 	if c.BandwidthMetrics {
 		m.bandwidth.WithLabelValues(service, route, "egress", consumer).Add(float64(out.bytes))
 		m.bandwidth.WithLabelValues(service, route, "ingress", consumer).Add(float64(max(0, received)))
+	}
+}
+
+// push counts the same under the platform's names: the edge has no sidecar that reads Kong's figures and pushes them.
+func push(l *lane, x *gate.Exchange, status int, took, upstream time.Duration) {
+	ctx, service, source := x.Request.Context(), names.GatewayService.Is(l.service.Name), "kong"
+	switch x.Source {
+	case "service", "error":
+		source = x.Source
+	}
+	names.GatewayRequests.Add(ctx, 1, service, names.GatewayRoute.Is(l.route.Name), names.GatewayCode.Is(strconv.Itoa(status)), names.GatewaySource.Is(source))
+	names.GatewayDuration.Record(ctx, took.Seconds(), service)
+	if upstream > 0 {
+		names.GatewayUpstream.Record(ctx, upstream.Seconds(), service)
+	}
+}
+
+// freshness is what is known of the configuration's file.
+type freshness struct {
+	seen     atomic.Int64 // Unix nanoseconds of when the file was last found to be the one served
+	rejected atomic.Bool
+}
+
+// observe tells how old the configuration's reading is, and whether a newer one is refused.
+func (f *freshness) observe() (stop func()) {
+	return names.Observe(func(_ context.Context, say names.Say) {
+		if seen := f.seen.Load(); seen != 0 {
+			say(names.GatewayConfigAge, time.Since(time.Unix(0, seen)).Seconds())
+		}
+		rejected := 0.0
+		if f.rejected.Load() {
+			rejected = 1
+		}
+		say(names.GatewayRejected, rejected)
+	}, names.GatewayConfigAge, names.GatewayRejected)
+}
+
+// found notes that the file was looked at and is served, or refused.
+func (f *freshness) found(served bool) {
+	f.rejected.Store(!served)
+	if served {
+		f.seen.Store(time.Now().UnixNano()) //nolint:forbidigo // an age by the machine's clock
 	}
 }
 

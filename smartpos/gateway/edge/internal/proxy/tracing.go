@@ -14,6 +14,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 	"github.com/mpac-cloud/mpac/smartpos/gateway/internal/kong"
 )
 
@@ -44,7 +45,7 @@ func (t *table) tracingOf(ctx context.Context, conf *kong.OpenTelemetry) (*traci
 	if err != nil {
 		return nil, fmt.Errorf("opentelemetry: %w", err)
 	}
-	attributes := []attribute.KeyValue{attribute.String("service.name", "kong")}
+	attributes := []attribute.KeyValue{attribute.String(names.SpanService, "kong")}
 	for name, value := range conf.ResourceAttributes {
 		attributes = append(attributes, attribute.String(name, value))
 	}
@@ -69,11 +70,11 @@ func (t *tracing) start(r *http.Request, l *lane) (context.Context, func(status 
 	}
 	ctx = w3c.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	ctx, span := t.tracer.Start(ctx, r.Method+" "+l.route.Name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		attribute.String("http.request.method", r.Method), attribute.String("http.route", l.route.Paths[0].String()),
-		attribute.String("kong.service", l.service.Name), attribute.String("url.path", r.URL.Path),
+		names.HTTPMethod.Is(r.Method), names.HTTPRoute.Is(l.route.Paths[0].String()),
+		attribute.String(names.SpanKongService, l.service.Name), attribute.String(names.SpanPath, r.URL.Path),
 	))
 	return ctx, func(status int) {
-		span.SetAttributes(attribute.Int("http.response.status_code", status))
+		span.SetAttributes(attribute.Int(names.HTTPStatus.Name, status))
 		if status >= http.StatusInternalServerError {
 			span.SetStatus(codes.Error, http.StatusText(status))
 		}

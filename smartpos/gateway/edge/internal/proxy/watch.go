@@ -21,7 +21,10 @@ func (e *Edge) Follow(ctx context.Context, path string, every time.Duration) err
 	if err := e.load(ctx, served); err != nil {
 		return err
 	}
-	go e.watch(ctx, path, every, served)
+	go func() {
+		defer e.fresh.observe()()
+		e.watch(ctx, path, every, served)
+	}()
 	return nil
 }
 
@@ -35,12 +38,16 @@ func (e *Edge) watch(ctx context.Context, path string, every time.Duration, seen
 		case <-tick.C:
 		}
 		text, err := os.ReadFile(path)
+		if err == nil && bytes.Equal(text, seen) && !e.fresh.rejected.Load() {
+			e.fresh.found(true)
+		}
 		if err != nil || bytes.Equal(text, seen) {
 			continue // a file being replaced may be away for a moment
 		}
 		seen = text
 		if err := e.load(ctx, text); err != nil {
 			e.metrics.configError.Set(1)
+			e.fresh.found(false)
 			slog.ErrorContext(ctx, "the new configuration is refused, the older one stays", "file", path, "error", err)
 			continue
 		}
@@ -58,5 +65,6 @@ func (e *Edge) load(ctx context.Context, text []byte) error {
 	}
 	e.metrics.configured.SetToCurrentTime()
 	e.metrics.configError.Set(0)
+	e.fresh.found(true)
 	return nil
 }
