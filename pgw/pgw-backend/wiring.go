@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -52,7 +53,7 @@ type Config struct {
 }
 
 // Check refuses a clock or failpoints outside a platform on one machine.
-func (c *Config) Check() error { return c.Local.Check() }
+func (c *Config) Check() error { return errors.Join(c.Local.Check(), c.Seal.Check()) }
 
 // gateway is the service put together, readable top to bottom.
 type gateway struct {
@@ -218,13 +219,16 @@ func routes() ([]httpserver.Route, error) {
 	return g.server.Routes(), nil
 }
 
+// partnerSettings is what the partner commands read.
+type partnerSettings struct {
+	service.Local
+	Postgres postgres.Config
+	Seal     sealed.Config
+}
+
 // openPartners gives the partner commands their store.
 func openPartners(ctx context.Context) (*partner.Store, func(), error) {
-	cfg, err := config.Load[struct {
-		service.Local
-		Postgres postgres.Config
-		Seal     sealed.Config
-	}]()
+	cfg, err := config.Load[partnerSettings]()
 	if err != nil {
 		return nil, nil, err
 	}

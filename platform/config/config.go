@@ -139,17 +139,19 @@ func WriteHelp[T any](w io.Writer) {
 	_ = table.Flush()
 }
 
-// WriteJSON writes what a process reads and, when cfg could be loaded, what it would run with; secrets redacted.
-func WriteJSON[T any](w io.Writer, cfg *T, loadErr error) error {
+// WriteJSON writes what a process reads and, when cfg could be loaded, what it would run with; secrets redacted. commands are
+// the variables of those of its commands that read others; may be nil.
+func WriteJSON[T any](w io.Writer, cfg *T, loadErr error, commands map[string][]Variable) error {
 	values := map[string]any{}
 	if cfg != nil {
 		collect(reflect.ValueOf(*cfg), "", values)
 	}
 	out := struct {
-		Variables []Variable     `json:"variables"`
-		Values    map[string]any `json:"values"`
-		Error     string         `json:"error,omitempty"`
-	}{Variables: Describe[T](), Values: values}
+		Variables []Variable            `json:"variables"`
+		Commands  map[string][]Variable `json:"commands,omitempty"`
+		Values    map[string]any        `json:"values"`
+		Error     string                `json:"error,omitempty"`
+	}{Variables: Describe[T](), Commands: commands, Values: values}
 	if loadErr != nil {
 		out.Error = loadErr.Error()
 	}

@@ -49,7 +49,7 @@ func TestSecretsShowThemselvesToRevealOnly(t *testing.T) {
 	var out bytes.Buffer
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "cfg", cfg, "url", cfg.Database.URL)
 	fmt.Fprintf(&out, "%v %+v %#v %s %q", cfg, cfg, cfg, cfg.Database.URL, cfg.Database.URL)
-	if err := config.WriteJSON(&out, &cfg, nil); err != nil {
+	if err := config.WriteJSON(&out, &cfg, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	config.WriteHelp[settings](&out)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -15,13 +16,29 @@ import (
 	"github.com/pressly/goose/v3/lock"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/mpac-cloud/mpac/platform/config"
 )
 
 // MigrateConfig is what a service's migrate command needs: the owner of the database, and how the roles log in.
 type MigrateConfig struct {
-	URL           string `env:"DATABASE_URL,required,notEmpty" doc:"PostgreSQL address of the role that owns the database"`
-	RolePasswords string `env:"ROLE_PASSWORDS" doc:"passwords of the services' roles, role=password comma separated; empty leaves them"`
-	RoleAuth      string `env:"ROLE_AUTH" envDefault:"password" doc:"password, or iam (grants rds_iam to the services' roles)"`
+	URL           string        `env:"DATABASE_URL,required,notEmpty" doc:"PostgreSQL address of the role that owns the database"`
+	Password      config.Secret `env:"DATABASE_PASSWORD" doc:"that role's password, when it is not in DATABASE_URL"`
+	RolePasswords string        `env:"ROLE_PASSWORDS" doc:"passwords of the services' roles, role=password comma separated; empty leaves them"`
+	RoleAuth      string        `env:"ROLE_AUTH" envDefault:"password" doc:"password, or iam (grants rds_iam to the services' roles)"`
+}
+
+// Address is DATABASE_URL with the password in it.
+func (c MigrateConfig) Address() (string, error) {
+	if c.Password == "" {
+		return c.URL, nil
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil || u.User == nil {
+		return "", errors.New("DATABASE_PASSWORD needs a DATABASE_URL of the form postgres://role@host/database")
+	}
+	u.User = url.UserPassword(u.User.Username(), c.Password.Reveal())
+	return u.String(), nil
 }
 
 // JobQueue is a River schema and the role that works it.

@@ -23,6 +23,7 @@ import (
 // Config is what a service needs to know of its database.
 type Config struct {
 	URL         config.Secret `env:"DATABASE_URL,required,notEmpty" doc:"PostgreSQL address, with the service's own role"`
+	Auth        string        `env:"DATABASE_AUTH" envDefault:"password" doc:"how to log in: password (that of DATABASE_URL), or iam (an RDS token a connection)"`
 	MaxConns    int32         `env:"DATABASE_MAX_CONNS" envDefault:"20" doc:"connections of the pool at most"`
 	MinConns    int32         `env:"DATABASE_MIN_CONNS" envDefault:"2" doc:"connections kept open"`
 	LockTimeout time.Duration `env:"DATABASE_LOCK_TIMEOUT" envDefault:"10s" doc:"longest wait for a row's lock"`

@@ -13,13 +13,32 @@ import (
 	"github.com/mpac-cloud/mpac/platform/clock"
 )
 
-// Config names the key file of a machine that has no KMS.
+// Config says who keeps the wrapping key: AWS KMS in the cloud, a file on a machine that has none.
 type Config struct {
-	KeyFile string `env:"SEAL_KEY_FILE,required,notEmpty" doc:"file of the keys that wrap data keys: lines name:base64(32 bytes), the first seals, all open; the service's seal-key command makes a line"`
+	KeyFile string `env:"SEAL_KEY_FILE" doc:"file of the keys that wrap data keys: lines name:base64(32 bytes), the first seals, all open; the service's seal-key command makes a line. This or SEAL_KMS_KEY"`
+	KMSKey  string `env:"SEAL_KMS_KEY" doc:"ARN of the AWS KMS key that wraps data keys"`
 }
 
-// Open makes a Sealer of the key file. Errors name the file and line and never what is in it.
+// Check refuses none and both.
+func (c Config) Check() error {
+	if (c.KeyFile == "") == (c.KMSKey == "") {
+		return errors.New("  SEAL_KEY_FILE or SEAL_KMS_KEY must be set, and not both")
+	}
+	return nil
+}
+
+// Open makes a Sealer of what keeps the key. Errors name the file and line and never what is in it.
 func Open(cfg Config, now clock.Clock) (*Sealer, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	if cfg.KMSKey != "" {
+		keeper, err := OpenKMS(context.Background(), cfg.KMSKey)
+		if err != nil {
+			return nil, err
+		}
+		return New(keeper, now), nil
+	}
 	file, err := ReadKeyFile(cfg.KeyFile)
 	if err != nil {
 		return nil, err

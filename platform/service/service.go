@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"strings"
@@ -59,6 +60,8 @@ type Service[C any] struct {
 	Routes func() ([]httpserver.Route, error)
 	// Commands are the service's own.
 	Commands []*cobra.Command
+	// Reads are the variables of those that read others than the service; config shows them.
+	Reads map[string][]config.Variable
 }
 
 // Main runs the command line and exits.
@@ -91,6 +94,9 @@ func (s Service[C]) Command() *cobra.Command {
 	}
 	if s.Routes != nil {
 		root.AddCommand(s.routes())
+	}
+	if s.Serve != nil {
+		root.AddCommand(s.health())
 	}
 	root.AddCommand(s.config())
 	root.AddCommand(s.Commands...)
@@ -143,6 +149,9 @@ func (s Service[C]) migrate() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if cfg.URL, err = cfg.Address(); err != nil {
+			return err
+		}
 		if err := s.Migration.Migrate(cmd.Context(), cfg.URL, cmd.OutOrStdout()); err != nil {
 			return err
 		}
@@ -155,6 +164,18 @@ func (s Service[C]) migrate() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// reads are the variables of the commands that read others than the service itself.
+func (s Service[C]) reads() map[string][]config.Variable {
+	all := maps.Clone(s.Reads)
+	if s.Migration != nil {
+		if all == nil {
+			all = map[string][]config.Variable{}
+		}
+		all["migrate"] = config.Describe[postgres.MigrateConfig]()
+	}
+	return all
 }
 
 func (s Service[C]) routes() *cobra.Command {
@@ -188,7 +209,7 @@ func (s Service[C]) config() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load[C]()
 			if asJSON {
-				return config.WriteJSON(cmd.OutOrStdout(), &cfg, err)
+				return config.WriteJSON(cmd.OutOrStdout(), &cfg, err, s.reads())
 			}
 			_, _ = fmt.Fprint(cmd.OutOrStdout(), s.environment())
 			return err

@@ -38,13 +38,14 @@ type settings struct {
 }
 
 // Check holds the parts against each other.
-func (c *settings) Check() error { return errors.Join(c.Local.Check(), c.Keys.Check()) }
+func (c *settings) Check() error { return errors.Join(c.Local.Check(), c.Seal.Check(), c.Keys.Check()) }
 
 func main() {
 	migration := mpacdb.Migration()
 	service.Service[settings]{
 		Name: "svc-portal", Short: "Keeps PSPs, merchants, stores, people and terminals, and signs them in",
 		Serve: serve, Migration: &migration, Routes: routes, Commands: []*cobra.Command{seedCommand(), keysCommand(), sealKeyCommand()},
+		Reads: map[string][]config.Variable{"seed": config.Describe[seedSettings]()},
 	}.Main()
 }
 
@@ -106,7 +107,9 @@ type storeSettings struct {
 }
 
 // Check holds the parts against each other.
-func (c *storeSettings) Check() error { return errors.Join(c.Local.Check(), c.Keys.Check()) }
+func (c *storeSettings) Check() error {
+	return errors.Join(c.Local.Check(), c.Seal.Check(), c.Keys.Check())
+}
 
 func rotateKeys(ctx context.Context, cfg storeSettings, kind signing.Kind, out io.Writer) error {
 	if kind != signing.Human && kind != signing.Device {

@@ -108,7 +108,7 @@ func (h *Hub) listen(ctx context.Context, db *pgxpool.Pool) error {
 func dedicated(ctx context.Context, db *pgxpool.Pool) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return pgx.ConnectConfig(ctx, db.Config().ConnConfig)
+	return postgres.Connect(ctx, db)
 }
 
 func hangUp(ctx context.Context, conn *pgx.Conn) {
