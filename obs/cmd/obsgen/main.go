@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/mpac-cloud/mpac/obs/dashboards"
 	"github.com/mpac-cloud/mpac/obs/slo"
 )
 
@@ -28,5 +29,17 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile("prometheus/rules/slo.yml", rules, 0o644) //nolint:gosec // read by Prometheus's user
+	if err := os.WriteFile("prometheus/rules/slo.yml", rules, 0o644); err != nil { //nolint:gosec // read by Prometheus's user
+		return fmt.Errorf("%w", err)
+	}
+	for name, d := range dashboards.All() {
+		text, err := d.JSON()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile("grafana/dashboards/"+name+".json", text, 0o644); err != nil { //nolint:gosec // read by Grafana's user
+			return fmt.Errorf("%w", err)
+		}
+	}
+	return nil
 }
