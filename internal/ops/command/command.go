@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -125,27 +126,39 @@ func running(d local.Dir) (*local.Platform, error) {
 }
 
 func gatewayCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "gateway", Short: "The API gateway's configuration", Example: "  mpac gateway render --help"}
-	render := &cobra.Command{
+	cmd := &cobra.Command{Use: "gateway", Short: "The API gateway's configuration", Example: "  mpac gateway render --help\n  mpac gateway sync --help"}
+	cmd.AddCommand(edgeCommand(&cobra.Command{
 		Use: "render", Short: "Fill kong.template.yml with addresses and svc-portal's current public keys",
-		Example:            "  mpac gateway render --portal http://127.0.0.1:8002 --smarttab http://127.0.0.1:8081 --out kong.yml",
-		DisableFlagParsing: true, // they are the edge's own
-		RunE: func(cmd *cobra.Command, args []string) error {
-			bin, err := binDir()
-			if err != nil {
-				return err
+		Example: "  mpac gateway render --portal http://127.0.0.1:8002 --smarttab http://127.0.0.1:8081 --out kong.yml",
+	}), edgeCommand(&cobra.Command{
+		Use: "sync", Short: "Keep a Kong beside it configured: kong.yml with svc-portal's current keys, every 30 s",
+		Example: "  GATEWAY_PORTAL_URL=http://portal.example:8002 GATEWAY_SMARTTAB_URL=http://smarttab.example:8080 GATEWAY_REDIS_HOST=redis.example mpac gateway sync",
+	}))
+	return cmd
+}
+
+// edgeCommand leaves a command to the edge's binary beside ours, which has the gateway's file in it.
+func edgeCommand(cmd *cobra.Command) *cobra.Command {
+	cmd.DisableFlagParsing = true // they are the edge's own
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		bin, err := binDir()
+		if err != nil {
+			return err
+		}
+		edge := exec.CommandContext(cmd.Context(), filepath.Join(bin, "edge"), append([]string{cmd.Name()}, args...)...) //nolint:gosec // our own binary
+		edge.Stdin, edge.Stdout, edge.Stderr = os.Stdin, cmd.OutOrStdout(), cmd.ErrOrStderr()
+		edge.Cancel = func() error { return edge.Process.Signal(syscall.SIGTERM) } // it ends by itself, in order
+		edge.WaitDelay = 10 * time.Second
+		if err := edge.Run(); err != nil {
+			if errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("not built yet in %s: edge; run: make build", bin)
 			}
-			edge := exec.CommandContext(cmd.Context(), filepath.Join(bin, "edge"), append([]string{"render"}, args...)...) //nolint:gosec // our own binary
-			edge.Stdin, edge.Stdout, edge.Stderr = os.Stdin, cmd.OutOrStdout(), cmd.ErrOrStderr()
-			if err := edge.Run(); err != nil {
-				if errors.Is(err, os.ErrNotExist) {
-					return fmt.Errorf("not built yet in %s: edge; run: make build", bin)
-				}
-				return fmt.Errorf("edge render: %w", err)
+			if cmd.Context().Err() != nil {
+				return nil //nolint:nilerr // it was told to stop, and did
 			}
-			return nil
-		},
+			return fmt.Errorf("edge %s: %w", cmd.Name(), err)
+		}
+		return nil
 	}
-	cmd.AddCommand(render)
 	return cmd
 }

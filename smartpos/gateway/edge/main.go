@@ -16,7 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
+	environment "github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/smartpos/gateway"
 	"github.com/mpac-cloud/mpac/smartpos/gateway/edge/internal/proxy"
 )
 
@@ -34,7 +36,8 @@ type config struct {
 func main() {
 	service.Service[config]{
 		Name: "edge", Short: "The gateway of one machine: serves by Kong's declarative configuration", Serve: serve,
-		Commands: []*cobra.Command{renderCommand()},
+		Commands: []*cobra.Command{renderCommand(), syncCommand()},
+		Reads:    map[string][]environment.Variable{"sync": environment.Describe[gateway.SyncConfig]()},
 	}.Main()
 }
 
