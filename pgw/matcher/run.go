@@ -35,7 +35,7 @@ func (openError) ExitCode() int { return 2 }
 
 func runCommand() *cobra.Command {
 	var o run.Options
-	var asJSON bool
+	var asJSON, await bool
 	cmd := &cobra.Command{
 		Use:   "run --date DAY",
 		Short: "Reconcile a day",
@@ -44,9 +44,13 @@ func runCommand() *cobra.Command {
 The day is the provider's (PayPay: Tokyo). It may be run again at any time: the same inputs change nothing, a changed file is a new
 version, and a run that was killed is gone on with. A file whose name ends before midnight is matched for its own window.
 
+With --await it looks for files every few minutes, matches each as it comes, and ends when every provider's is there or is late. When no
+provider moved money and none sent a file, there is nothing to reconcile, and that is no failure. A source in S3 is s3://bucket/folder.
+
 Exit code: 0 all matched, 2 exceptions are open, 1 it failed; the last line says which. Progress is on the error output.`,
 		Example: `  matcher run --date 2026-11-21
   matcher run --date 2026-11-21 --provider paypay --source /var/lib/settlement
+  matcher run --date yesterday --await --source s3://settlement/in
   matcher run --date 2026-11-21 --dry-run --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,22 +64,26 @@ Exit code: 0 all matched, 2 exceptions are open, 1 it failed; the last line says
 			if o.Source == "" {
 				return errors.New("no source: give --source, or set MATCHER_SOURCE_DIR")
 			}
+			if o.Date == yesterday {
+				o.Date = dayBefore(cfg.Clock()())
+			}
 			return service.WithTelemetry(cmd.Context(), "matcher", func(ctx context.Context) error {
-				return runDay(ctx, cmd, cfg, o, asJSON)
+				return runDay(ctx, cmd, cfg, o, asJSON, await)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&o.Date, "date", "", "the provider's day, as 2026-11-21")
+	cmd.Flags().StringVar(&o.Date, "date", "", "the provider's day, as 2026-11-21, or "+yesterday)
 	cmd.Flags().StringVar(&o.Provider, "provider", "", "only this provider (default all)")
 	cmd.Flags().StringVar(&o.Source, "source", "", "folder of the files, or one file (default MATCHER_SOURCE_DIR)")
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "find out and write nothing")
 	cmd.Flags().DurationVar(&o.Wait, "wait", 30*time.Second, "wait this long for another run of the same contract")
+	cmd.Flags().BoolVar(&await, "await", false, "wait for the files until they are late")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the reports as JSON on the output")
 	_ = cmd.MarkFlagRequired("date")
 	return cmd
 }
 
-func runDay(ctx context.Context, cmd *cobra.Command, cfg config, o run.Options, asJSON bool) error {
+func runDay(ctx context.Context, cmd *cobra.Command, cfg config, o run.Options, asJSON, await bool) error {
 	pool, err := postgres.Open(ctx, cfg.Database)
 	if err != nil {
 		return err
@@ -85,11 +93,29 @@ func runDay(ctx context.Context, cmd *cobra.Command, cfg config, o run.Options, 
 		Pool: pool, Clock: cfg.Clock(), Config: cfg.matcher(), Reconciled: intent.MarkReconciled,
 		Say: func(format string, args ...any) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) },
 	}
+	mirror, done, err := fromBucket(ctx, &o)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if await {
+		err = awaitFiles(ctx, m, o, mirror)
+	} else {
+		err = mirror(ctx)
+	}
+	if err != nil {
+		return err
+	}
 	write := forPeople
 	if asJSON {
 		write = forPrograms
 	}
-	return write(ctx, cmd.OutOrStdout(), m, o)
+	err = write(ctx, cmd.OutOrStdout(), m, o)
+	if await && errors.Is(err, run.ErrNoFile) && !errors.Is(err, run.ErrLate) {
+		m.Say("%s: no provider moved money, and none sent a file: nothing to reconcile (exit 0)", o.Date)
+		return nil
+	}
+	return err
 }
 
 // forPeople prints a short table a run.

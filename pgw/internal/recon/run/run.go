@@ -80,6 +80,9 @@ type Summary struct {
 // ErrNoFile is in the error of a day whose file is not there.
 var ErrNoFile = errors.New("no settlement file")
 
+// ErrLate is in the error of a file that is not there though its provider's hour has passed.
+var ErrLate = errors.New("late")
+
 // ErrLedger is in the error of a run whose results are written and do not tie to the ledger.
 var ErrLedger = errors.New("the ledger does not tie")
 
@@ -137,7 +140,7 @@ func (m *Matcher) missing(ctx context.Context, o Options, found source.Found, su
 			}
 			what := fmt.Sprintf("%s contract %s, %s", c.provider, c.id, o.Date)
 			if m.Clock().After(to.Add(m.Config.LateAfter)) {
-				late = append(late, fmt.Errorf("%w: %s: late", ErrNoFile, what))
+				late = append(late, fmt.Errorf("%w: %s: %w", ErrNoFile, what, ErrLate))
 			} else {
 				sum.Waiting = append(sum.Waiting, what)
 			}
