@@ -141,6 +141,10 @@ func TestStrangers(t *testing.T) {
 	}
 	device := p.deviceToken(p.assertion(ours.till)).text("access_token")
 	refresh := ours.adminTokens.text("refresh_token")
+	challenge := p.post("/api/v1/auth/user/login", "", m{"email": ours.admin.email, "password": password}).text("mfa_token")
+	if challenge == "" {
+		t.Fatal("no sign-in was left half done")
+	}
 	rules := p.rules()
 
 	for _, route := range p.app.server.Routes() {
@@ -161,7 +165,7 @@ func TestStrangers(t *testing.T) {
 			if none.header.Get("WWW-Authenticate") == "" {
 				t.Error("401 without WWW-Authenticate")
 			}
-			for what, token := range map[string]string{"garbage": "garbage", "a refresh token": refresh, "a signed stranger": p.forged()} {
+			for what, token := range map[string]string{"garbage": "garbage", "a refresh token": refresh, "a signed stranger": p.forged(), "half a sign-in": challenge} {
 				if r := try(token); r.status != http.StatusUnauthorized {
 					t.Errorf("%s as access token: %s", what, r)
 				}
@@ -169,9 +173,11 @@ func TestStrangers(t *testing.T) {
 			if r := try(device); r.status != http.StatusForbidden || r.text("code") != "wrong_token_kind" {
 				t.Errorf("a device's token: %s", r)
 			}
-			for _, permission := range rules[name] {
-				if !access.Staff.Has(permission) {
-					try(ours.staffT).want(t, http.StatusForbidden, "forbidden")
+			for _, role := range roles {
+				for _, permission := range rules[name] {
+					if !role.Has(permission) {
+						try(ours.tokenOf(role)).want(t, http.StatusForbidden, "forbidden")
+					}
 				}
 			}
 			p.mustNotReach(t, "another tenant", route.Method, path, body, theirs.adminT, ours)
@@ -184,7 +190,41 @@ func TestStrangers(t *testing.T) {
 			if r := try(right); r.status >= 300 {
 				t.Errorf("the right one is refused: %s", r)
 			}
+			p.welcome(t, route.Method, name, ask, ours, rules[name])
 		})
+	}
+}
+
+// roles are those of a shop's people, lowest first.
+var roles = []access.Role{access.Staff, access.StoreManager, access.MerchantAdmin, access.PSPAdmin}
+
+func (s *shop) tokenOf(role access.Role) string {
+	return map[access.Role]string{
+		access.Staff: s.staffT, access.StoreManager: s.managerT, access.MerchantAdmin: s.ownerT, access.PSPAdmin: s.adminT,
+	}[role]
+}
+
+// welcome asks as every role that may, each about things of its own.
+func (p *portal) welcome(t *testing.T, method, name string, ask ask, s *shop, permissions []access.Permission) {
+	t.Helper()
+	if name == "DELETE /api/v1/auth/user/sessions/:id" {
+		return // about the sessions of whoever asks; the scene makes the administrator's
+	}
+	for _, role := range roles {
+		may := true
+		for _, permission := range permissions {
+			may = may && role.Has(permission)
+		}
+		if !may {
+			continue
+		}
+		path, body := ask(p, s)
+		r := p.call(method, path, s.tokenOf(role), body)
+		// The merchant's own contracts are above a store: its manager reads those of the store.
+		above := name == "GET /api/v1/merchants/:id/provider_configs/:provider" && role == access.StoreManager
+		if above && r.status != http.StatusNotFound || !above && r.status >= 300 {
+			t.Errorf("%s is refused: %s", role, r)
+		}
 	}
 }
 
