@@ -248,7 +248,7 @@ func percentile(p float64, by, metric, selector string) string {
 func choice(name, label, metric string) any {
 	query := fmt.Sprintf("label_values(%s, %s)", metric, label)
 	return map[string]any{
-		"name": name, "label": name, "type": "query", "datasource": Prometheus, "definition": query, "refresh": 2, "sort": 1, "hide": 0,
+		"name": name, "label": name, "type": "query", "datasource": Prometheus, "refresh": 2, "sort": 1, "hide": 0,
 		"query": map[string]any{"query": query, "refId": "choices", "qryType": 1}, "multi": false, "includeAll": false,
 		"current": map[string]any{}, "options": []any{}, "regex": "", "skipUrlSync": false,
 	}
