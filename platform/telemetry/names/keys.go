@@ -64,6 +64,7 @@ var (
 	HTTPRoute  = &Key{Name: "http.route", Bound: "the router's patterns"}
 	HTTPStatus = &Key{Name: "http.response.status_code", Bound: "HTTP statuses"}
 	Server     = &Key{Name: "server.address", Bound: "the few hosts that are called"}
+	MemoryType = &Key{Name: "go.memory.type", Values: []string{"stack", "other"}}
 	PGXType    = &Key{Name: "pgx.operation.type", Bound: "query, batch, copy, connect, prepare, acquire"}
 )
 

@@ -136,8 +136,16 @@ var (
 
 // What libraries measure under OpenTelemetry's own names. Views cut their attributes to these.
 var (
-	HTTPServer = library("otelgin", KindHistogram, "http.server.request.duration", "s", "Time of requests, by method, route and status", HTTPMethod, HTTPRoute, HTTPStatus)
-	HTTPClient = library("otelhttp", KindHistogram, "http.client.request.duration", "s", "Time of calls to others, by method, server and status", HTTPMethod, Server, HTTPStatus)
-	DBClient   = library("otelpgx", KindHistogram, "db.client.operation.duration", "s", "Time of PostgreSQL operations as the caller waits, by type", PGXType)
-	DBErrors   = library("otelpgx", KindCounter, "db.client.operation.errors", "", "PostgreSQL operations that failed, by type", PGXType)
+	HTTPServer   = library("otelgin", KindHistogram, "http.server.request.duration", "s", "Time of requests, by method, route and status", HTTPMethod, HTTPRoute, HTTPStatus)
+	HTTPClient   = library("otelhttp", KindHistogram, "http.client.request.duration", "s", "Time of calls to others, by method, server and status", HTTPMethod, Server, HTTPStatus)
+	DBClient     = library("otelpgx", KindHistogram, "db.client.operation.duration", "s", "Time of PostgreSQL operations as the caller waits, by type", PGXType)
+	GoMemory     = library("runtime", KindUpDown, "go.memory.used", "By", "Memory that the Go runtime uses", MemoryType)
+	GoMemLimit   = library("runtime", KindUpDown, "go.memory.limit", "By", "The memory limit of the Go runtime, where one is set")
+	GoAllocated  = library("runtime", KindCounter, "go.memory.allocated", "By", "Memory allocated on the heap")
+	GoAllocs     = library("runtime", KindCounter, "go.memory.allocations", "{allocation}", "Allocations on the heap")
+	GoGCGoal     = library("runtime", KindUpDown, "go.memory.gc.goal", "By", "The heap's size at which it is collected next")
+	GoGoroutines = library("runtime", KindUpDown, "go.goroutine.count", "{goroutine}", "Goroutines that are there")
+	GoProcessors = library("runtime", KindUpDown, "go.processor.limit", "{thread}", "Threads that may run Go code at once")
+	GoGC         = library("runtime", KindUpDown, "go.config.gogc", "%", "How much the heap may grow before it is collected")
+	DBErrors     = library("otelpgx", KindCounter, "db.client.operation.errors", "", "PostgreSQL operations that failed, by type", PGXType)
 )
