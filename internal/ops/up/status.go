@@ -71,11 +71,16 @@ func (r *runner) welcome() {
 		[]string{"PSP admin", p.Admin.Email, c.Faint("password and TOTP secret: mpac env")},
 		[]string{"merchant", p.Seed.Owner.Email, c.Faint("password: " + r.o.Dir.Path("platform.json"))},
 		[]string{"logs", r.o.Dir.Path("logs"), ""},
+		r.whereMetrics(),
 	)
-	if r.stack != nil {
-		c.Table("  ", []string{"metrics", local.URL(r.ports.Prometheus), c.Faint("Prometheus; Loki and Alertmanager: mpac env")})
-	}
 	c.Printf("\n  next: %s\n", c.Strong(fmt.Sprintf("mpac demo%s", r.dirFlag())))
+}
+
+func (r *runner) whereMetrics() []string {
+	if r.stack == nil {
+		return []string{"metrics", "none", r.out.Faint("the observability stack: make obs")}
+	}
+	return []string{"metrics", local.URL(r.ports.Prometheus), r.out.Faint("Prometheus; Loki and Alertmanager: mpac env")}
 }
 
 func (r *runner) dirFlag() string {
