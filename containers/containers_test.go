@@ -416,44 +416,53 @@ func variables(t *testing.T, image string, command any) map[string]bool {
 			words = append(words, w.(string))
 		}
 	}
-	first := ""
-	if len(words) > 0 {
-		first = words[0]
+	binary := image
+	if image == "gateway-sync" {
+		binary = "edge" // mpac runs it
 	}
-	switch {
-	case image == "gateway-sync":
-		return configured(t, "edge", "sync", "config", "--json")
-	case first == "migrate":
-		return map[string]bool{"DATABASE_URL": true, "ROLE_PASSWORDS": false}
-	case first == "seed":
-		all := configured(t, image, "config", "--json")
-		maps.Copy(all, map[string]bool{"SEED_ADMIN_EMAIL": true, "SEED_ADMIN_PASSWORD": true, "SEED_ADMIN_TOTP_SECRET": false})
-		return all
+	all := configured(t, binary)
+	for _, w := range words {
+		if own, reads := all[w]; reads {
+			return own
+		}
 	}
-	return configured(t, image, "config", "--json")
+	return all[""]
 }
 
-func configured(t *testing.T, binary string, args ...string) map[string]bool {
+// configured asks a binary for the variables of its commands; "" is the service itself.
+func configured(t *testing.T, binary string) map[string]map[string]bool {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join(root, "bin", binary))
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), path, args...)
+	command := exec.CommandContext(t.Context(), path, "config", "--json")
 	command.Env = []string{}
 	out, err := command.Output()
 	var printed struct {
-		Variables []struct {
-			Name     string
-			Required bool
-		}
+		Variables []variable
+		Commands  map[string][]variable
 	}
 	// An incomplete configuration is an error, and printed all the same.
 	if parseErr := json.Unmarshal(out, &printed); parseErr != nil || len(printed.Variables) == 0 {
-		t.Fatalf("bin/%s %s: %v %v (make build)", binary, strings.Join(args, " "), err, parseErr)
+		t.Fatalf("bin/%s config --json: %v %v (make build)", binary, err, parseErr)
 	}
+	all := map[string]map[string]bool{}
+	for name, list := range printed.Commands {
+		all[name] = required(list)
+	}
+	all[""] = required(printed.Variables)
+	return all
+}
+
+type variable struct {
+	Name     string
+	Required bool
+}
+
+func required(list []variable) map[string]bool {
 	all := map[string]bool{}
-	for _, v := range printed.Variables {
+	for _, v := range list {
 		all[v.Name] = v.Required
 	}
 	return all
