@@ -94,9 +94,7 @@ func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.S
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	intents.UseQueue(queue)
-	webhooks := webhook.New(db, providers, func(ctx context.Context, providerName, attemptID, paymentID string) error {
-		return intents.AskSoon(ctx, queue, providerName, attemptID, paymentID)
-	}, now, cfg.Webhooks)
+	webhooks := webhook.New(db, providers, intents.AskSoon, now, cfg.Webhooks)
 
 	server, err := httpserver.New(cfg.HTTP, info())
 	if err != nil {

@@ -23,19 +23,51 @@ func (s *Service) Sync(ctx context.Context, attemptID, reason string) error {
 	}
 	s.log.InfoContext(ctx, "asking the provider", "payment_attempt", a.ID, "provider", a.Provider, "reason", reason)
 	scope := postgres.NewScope("partner_id", a.PartnerID, "mode", a.Mode)
-	if a.Status != AttemptFailed {
-		return s.advance(ctx, scope, attemptID, newsNone)
+	if a.Status == AttemptFailed {
+		return s.syncOver(ctx, scope, a)
 	}
-	// It was given up. A success now is a late one.
+	in, a, err := s.loadBoth(ctx, scope, attemptID)
+	if err != nil {
+		return err
+	}
+	if in.inHand(&a, s.clock()) {
+		return s.look(ctx, scope, a)
+	}
+	return s.advance(ctx, scope, attemptID, newsNone)
+}
+
+// syncOver asks about an attempt that was given up. A success now is a late one; money that is held now is let go.
+func (s *Service) syncOver(ctx context.Context, scope postgres.Scope, a Attempt) error {
 	n := s.ask(ctx, a)
-	if n.kind == newsUnknown {
-		return fmt.Errorf("%w about %s", errNoAnswer, attemptID)
+	switch n.kind {
+	case newsUnknown:
+		return fmt.Errorf("%w about %s", errNoAnswer, a.ID)
+	case newsAuthorized:
+		s.cancel(ctx, a)
+		return fmt.Errorf("%w: %s is held for a payment that is over, and being let go", errNoAnswer, a.ID)
 	}
-	_, err = s.settle(ctx, scope, attemptID, n, settling{})
+	_, err := s.settle(ctx, scope, a.ID, n, settling{})
 	return err
 }
 
-var errNoAnswer = errors.New("the provider gave no answer")
+// inHand tells that somebody is in the middle of a call that moves money, or will take it up when its lease is over. Whoever
+// asks meanwhile must not begin the next step: the provider would see the same call twice at once.
+func (in *Intent) inHand(a *Attempt, now time.Time) bool {
+	return (a.Status == Creating || a.Status == Charging || a.Status == Capturing) && in.LiveAttemptID == a.ID && in.DueAt.After(now)
+}
+
+// look asks once about an attempt that is in somebody's hand and takes only what is certain.
+func (s *Service) look(ctx context.Context, scope postgres.Scope, a Attempt) error {
+	n := s.ask(ctx, a)
+	certain := n.kind == newsCompleted || n.kind == newsFailed || (n.kind == newsAuthorized && a.Status != Capturing)
+	if !certain {
+		return nil
+	}
+	_, err := s.settle(ctx, scope, a.ID, n, settling{})
+	return err
+}
+
+var errNoAnswer = errors.New("the provider gave no certain answer")
 
 // SyncIntent is Sync for the API: it returns the intent as it is after the provider was asked.
 func (s *Service) SyncIntent(ctx context.Context, who partner.Identity, intentID string) (Intent, error) {
@@ -75,7 +107,7 @@ func (s *Service) advance(ctx context.Context, scope postgres.Scope, attemptID s
 			return err
 		}
 		in, a, last = out.intent, out.attempt, n.kind
-		if n.kind == newsNotNow {
+		if n.kind == newsNotNow || n.retryAfter > 0 {
 			return nil
 		}
 	}
@@ -136,7 +168,7 @@ func (s *Service) ask(ctx context.Context, a Attempt) news {
 func (s *Service) told(ctx context.Context, a Attempt, p provider.Payment, err error) news {
 	if err != nil {
 		s.log.WarnContext(ctx, "provider gave no answer", "payment_attempt", a.ID, "provider", a.Provider, "error", err)
-		return news{}
+		return news{retryAfter: provider.RetryAfter(err)}
 	}
 	n := news{payment: p}
 	switch p.State {

@@ -91,12 +91,14 @@ type Intent struct {
 
 	// told are the events since it was read, with the state as of each; Save writes them.
 	told []told
-	// seen is the version that was read.
+	// seen is the version that was read, was the status.
 	seen int32
+	was  Status
 }
 
 type told struct {
 	kind     event.Type
+	status   Status // the intent's, after it
 	version  int32
 	snapshot any
 }
@@ -105,7 +107,7 @@ type told struct {
 func (in *Intent) tell(kind event.Type, now time.Time) {
 	in.Version++
 	in.UpdatedAt = now
-	in.told = append(in.told, told{kind: kind, version: in.Version, snapshot: Render(*in)})
+	in.told = append(in.told, told{kind: kind, status: in.Status, version: in.Version, snapshot: Render(*in)})
 }
 
 // Tell raises the intent's version for news about something that belongs to it, such as a refund; object renders that
@@ -113,7 +115,7 @@ func (in *Intent) tell(kind event.Type, now time.Time) {
 func (in *Intent) Tell(kind event.Type, now time.Time, object func(version int32) any) {
 	in.Version++
 	in.UpdatedAt = now
-	in.told = append(in.told, told{kind: kind, version: in.Version, snapshot: object(in.Version)})
+	in.told = append(in.told, told{kind: kind, status: in.Status, version: in.Version, snapshot: object(in.Version)})
 }
 
 // moves along an edge and tells it.

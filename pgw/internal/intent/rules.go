@@ -5,6 +5,7 @@ import (
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
+	"github.com/mpac-cloud/mpac/platform/money"
 )
 
 // Config are the windows of the chase. Every figure is a default that an operator may change.
@@ -48,7 +49,7 @@ type news struct {
 	code          provider.Code    // newsCode
 	payment       provider.Payment // what a query says
 	failure, text string           // newsFailed: our code and words for people
-	retryAfter    time.Duration    // newsNotNow
+	retryAfter    time.Duration    // newsNotNow, or newsUnknown when the provider asks for patience
 }
 
 // posting is a booking that a change asks for.
@@ -129,7 +130,12 @@ func applyLate(in *Intent, a *Attempt, n news, now time.Time) effects {
 	if n.kind != newsCompleted || a.Status == AttemptSucceeded || !a.LateSuccessAt.IsZero() {
 		return effects{}
 	}
-	a.LateSuccessAt, a.CapturedAmount = now, a.Amount.Minor
+	amount, agreed := a.taken(n.payment)
+	if !agreed {
+		a.OperatorAt = orNow(a.OperatorAt, now)
+		return effects{}
+	}
+	a.LateSuccessAt, a.CapturedAmount = now, amount
 	a.ProviderAcceptedAt = orNow(n.payment.AcceptedAt, now)
 	in.tell(event.IntentLateSuccess, now)
 	return effects{post: bookLateSuccess, giveBack: true}
@@ -146,6 +152,10 @@ func applyCode(in *Intent, a *Attempt, c provider.Code, now time.Time) error {
 }
 
 func applyAuthorized(in *Intent, a *Attempt, n news, now time.Time) error {
+	if told := n.payment.Amount; told != (money.Amount{}) && told != a.Amount {
+		a.OperatorAt = orNow(a.OperatorAt, now) // not what we asked to hold
+		return nil
+	}
 	if a.AuthorizedAt.IsZero() {
 		a.AuthorizedAt = orNow(n.payment.AcceptedAt, now)
 		in.ProviderPaymentID = a.ProviderPaymentID
@@ -179,13 +189,9 @@ func applyCompleted(in *Intent, a *Attempt, n news, now time.Time) (effects, err
 		}
 		return endAndReturn(in, a, n, now)
 	}
-	amount := a.Amount.Minor
-	switch told := n.payment.Amount; {
-	case a.CaptureAmount > 0:
-		amount = a.CaptureAmount
-	case told.Minor != 0 && told != a.Amount:
-		// Not the payment that we asked for: nothing is decided by a machine here.
-		a.OperatorAt = now
+	amount, agreed := a.taken(n.payment)
+	if !agreed {
+		a.OperatorAt = orNow(a.OperatorAt, now)
 		return effects{}, nil
 	}
 	a.become(AttemptSucceeded, now)
@@ -197,6 +203,22 @@ func applyCompleted(in *Intent, a *Attempt, n news, now time.Time) (effects, err
 		}
 	}
 	return effects{post: bookCaptured}, in.moveTell(Succeeded, now)
+}
+
+// taken is how much the provider's success says was taken. Not agreed: it is not what we asked for, in amount or currency; then
+// nothing is decided by a machine. Of held money the provider may have carried out an earlier capture, whose answer was lost: what
+// it says it took counts, within what was held.
+func (a *Attempt) taken(p provider.Payment) (amount int64, agreed bool) {
+	want := a.Amount
+	if a.CaptureAmount > 0 {
+		want.Minor = a.CaptureAmount
+	}
+	if told := p.Captured; told != (money.Amount{}) {
+		within := a.CaptureTries > 0 && told.Currency == a.Amount.Currency && told.Minor > 0 && told.Minor <= a.Amount.Minor
+		return told.Minor, within || told == a.Amount
+	}
+	told := p.Amount
+	return want.Minor, told == (money.Amount{}) || told == a.Amount || told == want
 }
 
 // endAndReturn: it was to be cancelled, cannot be any more, and is paid. The intent ends unpaid and the money goes back.
@@ -397,6 +419,9 @@ func nextOfEnding(a *Attempt, last newsKind, now time.Time, cfg Config) step {
 		return step{do: doAsk}
 	case cancelled && last == newsCancelAccepted, cancelled && last == newsCancelRefused:
 		return step{do: doAsk}
+	case last == newsCompleted && !a.CancelAcceptedAt.IsZero() && !now.Before(a.CancelAcceptedAt.Add(cfg.ChaseWindow)):
+		// Accepted and not carried through: again, until it is, or until it is refused and the money is refunded.
+		return step{do: doCancel}
 	case cancelled:
 		return step{do: doWait, until: now.Add(pause(a, now, cfg))}
 	case last == newsOpen && !undeleted, last == newsAuthorized, last == newsNotFound && a.MethodType == QRCPM,

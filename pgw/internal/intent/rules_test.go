@@ -431,3 +431,34 @@ func TestAnotherAmountIsDecidedByNoMachine(t *testing.T) {
 		t.Errorf("%v %+v %s", err, fx, fmt.Sprint(in.Status))
 	}
 }
+
+func TestOnlyWhatWasAskedForIsTaken(t *testing.T) {
+	t.Parallel()
+	yen := func(n int64) money.Amount { return money.Amount{Minor: n, Currency: money.JPY} }
+	for name, c := range map[string]struct {
+		tries     int32
+		capture   int64
+		says      provider.Payment
+		amount    int64
+		disagreed bool
+	}{
+		"no amount is told":                  {says: provider.Payment{}, amount: 1200},
+		"the amount":                         {says: provider.Payment{Amount: yen(1200)}, amount: 1200},
+		"one yen less":                       {says: provider.Payment{Amount: yen(1199)}, disagreed: true},
+		"nothing":                            {says: provider.Payment{Amount: yen(0)}, disagreed: true},
+		"another currency":                   {says: provider.Payment{Amount: money.Amount{Minor: 1200, Currency: "USD"}}, disagreed: true},
+		"a capture, told with what was held": {tries: 1, capture: 700, says: provider.Payment{Amount: yen(1200)}, amount: 700},
+		"a capture, told with itself":        {tries: 1, capture: 700, says: provider.Payment{Amount: yen(700)}, amount: 700},
+		"a capture, told with neither":       {tries: 1, capture: 700, says: provider.Payment{Amount: yen(800)}, disagreed: true},
+		"an earlier capture went through":    {tries: 2, capture: 700, says: provider.Payment{Amount: yen(1200), Captured: yen(500)}, amount: 500},
+		"more captured than held":            {tries: 1, capture: 700, says: provider.Payment{Amount: yen(1200), Captured: yen(1201)}, disagreed: true},
+		"a part captured, not by us":         {says: provider.Payment{Amount: yen(1200), Captured: yen(500)}, disagreed: true},
+		"captured in another currency":       {tries: 1, capture: 700, says: provider.Payment{Captured: money.Amount{Minor: 700, Currency: "USD"}}, disagreed: true},
+	} {
+		a := Attempt{Amount: yen(1200), CaptureTries: c.tries, CaptureAmount: c.capture}
+		amount, agreed := a.taken(c.says)
+		if agreed == c.disagreed || (agreed && amount != c.amount) {
+			t.Errorf("%s: %d, agreed %v", name, amount, agreed)
+		}
+	}
+}

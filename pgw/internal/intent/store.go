@@ -50,7 +50,7 @@ func found(row pgwdb.PgwPaymentIntent, err error, intentID string) (Intent, erro
 func fromRow(r pgwdb.PgwPaymentIntent) (Intent, error) {
 	in := Intent{
 		ID: r.ID, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, StoreID: text(r.MerchantStoreID), TerminalID: text(r.MerchantTerminalID),
-		MerchantRefID: r.MerchantRefID, Status: Status(r.Status), Version: r.Version, seen: r.Version,
+		MerchantRefID: r.MerchantRefID, Status: Status(r.Status), Version: r.Version, seen: r.Version, was: Status(r.Status),
 		Amount:         money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)},
 		CapturedAmount: r.CapturedAmount, RefundedAmount: r.RefundedAmount, RefundReserved: r.RefundReserved,
 		MethodTypes: r.PaymentMethodTypes, MethodType: text(r.PaymentMethodType), ProcessingMode: text(r.ProcessingMode), Provider: text(r.Provider),
@@ -76,6 +76,9 @@ func fromRow(r pgwdb.PgwPaymentIntent) (Intent, error) {
 
 // Save writes the intent and its events in the transaction that locked it; ErrStale when it did not.
 func Save(ctx context.Context, tx pgx.Tx, in *Intent) error {
+	if err := passThrough(ctx, tx, in); err != nil {
+		return err
+	}
 	params := pgwdb.SaveIntentParams{
 		ID: in.ID, SeenVersion: in.seen, Status: string(in.Status), Version: in.Version,
 		CapturedAmount: in.CapturedAmount, RefundedAmount: in.RefundedAmount, RefundReserved: in.RefundReserved,
@@ -115,7 +118,28 @@ func Save(ctx context.Context, tx pgx.Tx, in *Intent) error {
 	}
 	count := in.tally()
 	postgres.AfterCommit(ctx, func() { count(ctx) })
-	in.told, in.seen = nil, in.Version
+	in.told, in.seen, in.was = nil, in.Version, in.Status
+	return nil
+}
+
+// passThrough writes the states that a change passes through: the database allows an intent one edge at a time, whoever writes. A
+// webhook that overtakes the answer to the code's creation brings it from requires_payment_method over processing to its end.
+func passThrough(ctx context.Context, tx pgx.Tx, in *Intent) error {
+	for _, e := range in.told {
+		if e.status == in.was || e.status == in.Status {
+			continue
+		}
+		n, err := pgwdb.New(tx).StepIntent(ctx, pgwdb.StepIntentParams{
+			ID: in.ID, SeenVersion: in.seen, Status: string(e.status), Version: e.version, UpdatedAt: in.UpdatedAt,
+		})
+		switch {
+		case err != nil:
+			return fmt.Errorf("save payment intent on its way: %w", err)
+		case n == 0:
+			return fmt.Errorf("%w: %s at version %d", ErrStale, in.ID, in.seen)
+		}
+		in.seen, in.was = e.version, e.status
+	}
 	return nil
 }
 
@@ -313,18 +337,24 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
-// attemptByPayment finds an attempt by the provider's own id; "" when there is none.
-func (s *Service) attemptByPayment(ctx context.Context, providerName, paymentID string) (string, error) {
-	var attemptID string
-	err := postgres.InReadTx(ctx, s.db, postgres.CrossTenant("provider_webhook"), "pgw.intent.by_payment", func(ctx context.Context, tx pgx.Tx) error {
+// AskSoon makes the gateway ask about a payment once tx, which may see all tenants, is committed. attemptID is ours, paymentID
+// the provider's own; either may be empty or made up.
+func (s *Service) AskSoon(ctx context.Context, tx pgx.Tx, providerName, attemptID, paymentID string) error {
+	if attemptID == "" && paymentID != "" {
 		row, err := pgwdb.New(tx).AttemptByProviderPayment(ctx, pgwdb.AttemptByProviderPaymentParams{Provider: providerName, ProviderPaymentID: &paymentID})
+		if err != nil && !postgres.IsNoRows(err) {
+			return fmt.Errorf("find the payment of a notification: %w", err)
+		}
 		attemptID = row.ID
-		return err
-	})
-	if postgres.IsNoRows(err) {
-		return "", nil
 	}
-	return attemptID, err
+	if _, err := id.ParseULID(AttemptPrefix, attemptID); err != nil {
+		return nil //nolint:nilerr // not one of ours: there is nothing to ask about
+	}
+	// Not unique: a question that is under way may have been asked just before what this one is about.
+	if _, err := s.queue.InsertTx(ctx, tx, AskArgs{AttemptID: attemptID}, nil); err != nil {
+		return fmt.Errorf("queue a question to %s: %w", providerName, err)
+	}
+	return nil
 }
 
 // later is when an attempt that was given up is asked about again: a success that comes too late must be found even when its

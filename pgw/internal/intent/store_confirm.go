@@ -46,6 +46,7 @@ func (s *Service) record(ctx context.Context, tx pgx.Tx, in *Intent, c Confirmat
 		return err
 	}
 	in.MethodType, in.ProcessingMode, in.OccurredAt, in.Card, in.CashTendered = c.Method, modeOf(c.Method), c.OccurredAt, c.Card, c.Tendered
+	in.Provider = "" // of a try that the provider did not take
 	if c.Card != nil && c.Card.Result == "declined" {
 		in.FailureCode, in.FailureMessage = provider.CodeDeclined, "declined at the terminal"
 		if err := in.moveTell(Failed, now); err != nil {
@@ -93,7 +94,7 @@ func (s *Service) confirmQR(ctx context.Context, call partner.Call, intentID str
 	stop := s.keepLease(ctx, call.Scope(), intentID)
 	n := s.firstCall(ctx, seen, a, c)
 	stop()
-	out, err := s.settle(ctx, call.Scope(), a.ID, n, settling{finishConfirm: true})
+	out, err := s.settle(ctx, call.Scope(), a.ID, n, settling{finishConfirm: true, confirmKeyID: a.ConfirmKeyID})
 	if err != nil {
 		return idempotency.Answer{}, err
 	}
@@ -141,9 +142,10 @@ func (s *Service) beginAttempt(ctx context.Context, tx pgx.Tx, intentID, keyID s
 
 // settling says what else a settlement has to do.
 type settling struct {
-	finishConfirm bool // the confirm's caller waits: answer with whatever is known now
-	finishSecond  bool // the same for cancel and capture
-	continues     bool // the caller goes on with the attempt itself
+	finishConfirm bool   // the confirm's caller waits: answer with whatever is known now
+	confirmKeyID  string // with finishConfirm: the caller's key, which somebody else may have answered meanwhile
+	finishSecond  bool   // the same for cancel and capture
+	continues     bool   // the caller goes on with the attempt itself
 }
 
 // settled is what a settlement left.
@@ -171,7 +173,7 @@ func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, attemptID string, n n
 		return settled{}, err
 	}
 	now := s.clock()
-	wasOver := a.Over()
+	wasOver, hadOperator := a.Over(), !a.OperatorAt.IsZero()
 	tick(&in, &a, now, s.cfg)
 	fx, err := apply(&in, &a, n, now, s.cfg)
 	if err != nil {
@@ -185,7 +187,7 @@ func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, attemptID string, n n
 		if err := s.keys.Drop(ctx, tx, a.ConfirmKeyID); err != nil {
 			return settled{}, err
 		}
-		a.ConfirmKeyID = ""
+		a.ConfirmKeyID, o.confirmKeyID = "", ""
 	}
 	s.plan(&in, &a, n, now, o)
 	out := settled{}
@@ -203,6 +205,10 @@ func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, attemptID string, n n
 			return settled{}, err
 		}
 	}
+	if !hadOperator && !a.OperatorAt.IsZero() {
+		s.log.ErrorContext(ctx, "an operator is needed", "payment_intent", in.ID, "payment_attempt", a.ID, "provider", a.Provider,
+			"asked_for", a.Amount.Minor, "provider_says", n.payment.Amount.Minor, "provider_captured", n.payment.Captured.Minor)
+	}
 	out.intent, out.attempt = in, a
 	return out, fx.write(ctx, tx, in, a, now)
 }
@@ -214,7 +220,7 @@ func (s *Service) plan(in *Intent, a *Attempt, n news, now time.Time, o settling
 	}
 	st := next(in, a, n.kind, now, s.cfg)
 	switch {
-	case n.kind == newsNotNow:
+	case n.kind == newsNotNow || n.retryAfter > 0:
 		in.DueAt = now.Add(max(n.retryAfter, s.cfg.AskEvery))
 	case st.do == doWait:
 		in.DueAt = st.until
@@ -239,17 +245,31 @@ func lockBoth(ctx context.Context, tx pgx.Tx, attemptID string) (Intent, Attempt
 	return in, a, err
 }
 
+// finishConfirm answers the confirm's key, or says what it was answered with.
+func (s *Service) finishConfirm(ctx context.Context, tx pgx.Tx, in Intent, a *Attempt, o settling) (idempotency.Answer, error) {
+	keyID := a.ConfirmKeyID
+	switch {
+	case keyID != "" && !o.finishConfirm && (a.Status == Creating || a.Status == Charging):
+		return idempotency.Answer{}, nil // its caller waits, or the sweep will know more
+	case keyID == "":
+		keyID = o.confirmKeyID
+	}
+	if keyID == "" {
+		return idempotency.Answer{}, nil
+	}
+	answer, err := confirmAnswer(in)
+	if err != nil {
+		return answer, err
+	}
+	a.ConfirmKeyID = ""
+	return s.keys.Finish(ctx, tx, keyID, answer)
+}
+
 // finishKeys answers the keys that wait for this attempt: when it has left the state that they wait in, or when the caller
 // is still there and gets what is known.
 func (s *Service) finishKeys(ctx context.Context, tx pgx.Tx, in Intent, a *Attempt, o settling) (confirm, second idempotency.Answer, err error) {
-	if a.ConfirmKeyID != "" && (o.finishConfirm || (a.Status != Creating && a.Status != Charging)) {
-		if confirm, err = confirmAnswer(in); err != nil {
-			return confirm, second, err
-		}
-		if confirm, err = s.keys.Finish(ctx, tx, a.ConfirmKeyID, confirm); err != nil {
-			return confirm, second, err
-		}
-		a.ConfirmKeyID = ""
+	if confirm, err = s.finishConfirm(ctx, tx, in, a, o); err != nil {
+		return confirm, second, err
 	}
 	waiting := a.Status == Capturing || (in.cancelRequested() && !a.Over())
 	if a.SecondKeyID != "" && (o.finishSecond || !waiting) {

@@ -828,10 +828,38 @@ func (q *Queries) SaveIntent(ctx context.Context, arg SaveIntentParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
+const stepIntent = `-- name: StepIntent :execrows
+UPDATE pgw.payment_intents SET status = $1, version = $2, updated_at = $3 WHERE id = $4 AND version = $5
+`
+
+type StepIntentParams struct {
+	Status      string
+	Version     int32
+	UpdatedAt   time.Time
+	ID          string
+	SeenVersion int32
+}
+
+// A state on the way to the one that SaveIntent writes in the same transaction.
+func (q *Queries) StepIntent(ctx context.Context, arg StepIntentParams) (int64, error) {
+	result, err := q.db.Exec(ctx, stepIntent,
+		arg.Status,
+		arg.Version,
+		arg.UpdatedAt,
+		arg.ID,
+		arg.SeenVersion,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const unknownOutcomes = `-- name: UnknownOutcomes :many
 SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator, min(a.status_since)::timestamptz AS since
 FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
-WHERE i.due_at IS NOT NULL AND a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')
+WHERE i.due_at IS NOT NULL
+  AND (a.operator_at IS NOT NULL OR (a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')))
 GROUP BY a.provider
 `
 

@@ -78,6 +78,7 @@ type Payment struct {
 	State      State
 	PaymentID  string       // the provider's own id; empty while open
 	Amount     money.Amount // what is or was held or taken; zero when not told
+	Captured   money.Amount // what was taken of what was held; zero when not told
 	AcceptedAt time.Time    // when it was taken, held or failed by the provider's clock; zero when not told
 	ExpiresAt  time.Time    // until when held money can be captured; zero when not told
 }
@@ -109,7 +110,8 @@ const (
 // Refund is a provider's word on a refund.
 type Refund struct {
 	State      RefundState
-	RefundID   string // the provider's own id, if it has one
+	RefundID   string       // the provider's own id, if it has one
+	Amount     money.Amount // zero when not told
 	AcceptedAt time.Time
 }
 

@@ -203,6 +203,9 @@ func apply(in *intent.Intent, r *entry, n news, now time.Time) (booked bool, err
 	}
 	r.Asks++
 	switch {
+	case n.outcome == done && n.refund.Amount != (money.Amount{}) && n.refund.Amount != r.Amount:
+		// Not the refund that we asked for: nothing is decided by a machine here.
+		r.OperatorAt = now
 	case n.outcome == done:
 		r.ProviderRefundID, r.ProviderAcceptedAt = n.refund.RefundID, n.refund.AcceptedAt
 		if r.ProviderAcceptedAt.IsZero() {

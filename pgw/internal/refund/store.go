@@ -166,10 +166,14 @@ func (s *Service) settle(ctx context.Context, scope postgres.Scope, refundID str
 		if err != nil {
 			return err
 		}
-		now := s.clock()
+		now, hadOperator := s.clock(), !r.OperatorAt.IsZero()
 		booked, err := apply(&in, &r, n, now)
 		if err != nil {
 			return err
+		}
+		if !hadOperator && !r.OperatorAt.IsZero() {
+			s.log.ErrorContext(ctx, "an operator is needed", "refund", r.ID, "provider", r.Provider, "failure", n.code,
+				"asked_for", r.Amount.Minor, "provider_says", n.refund.Amount.Minor)
 		}
 		if booked {
 			if err := book(ctx, tx, in, r, now); err != nil {
@@ -350,7 +354,12 @@ func (s *Service) work(ctx context.Context, c claimed) error {
 	}
 	n := s.ask(ctx, r)
 	if n.outcome == notFound {
-		n = s.resend(ctx, r)
+		if n = s.resend(ctx, r); n.outcome == refused {
+			// It may be refused because an earlier sending went through after all.
+			if again := s.ask(ctx, r); again.outcome != notFound {
+				n = again
+			}
+		}
 	}
 	_, err = s.settle(ctx, c.scope(), c.id, n, false)
 	return err

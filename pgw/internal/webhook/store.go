@@ -18,9 +18,10 @@ import (
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
-// Ask makes the gateway ask the provider about a payment soon: it must not wait for the answer. attemptID is our id as the
-// notification has it, paymentID the provider's own; either may be empty, or made up by whoever sent it.
-type Ask func(ctx context.Context, providerName, attemptID, paymentID string) error
+// Ask makes the gateway ask the provider about a payment soon, once tx is committed: the question and the memory of the
+// notification are one, so that a crash between the two does not leave a notification that is taken for a repeated one.
+// attemptID is our id as the notification has it, paymentID the provider's own; either may be empty, or made up.
+type Ask func(ctx context.Context, tx pgx.Tx, providerName, attemptID, paymentID string) error
 
 // Service takes notifications.
 type Service struct {
@@ -78,16 +79,10 @@ func (s *Service) receive(ctx context.Context, p provider.Facts, r provider.Webh
 	case kindOf(notice) == aboutOther:
 		return "unmatched", nil
 	}
-	if kindOf(notice) == aboutPayment {
-		// The payment is asked about in any case, only later: nothing is lost with this.
-		if err := s.ask(ctx, providerName, notice.AttemptID, notice.PaymentID); err != nil {
-			slog.WarnContext(ctx, "webhook: could not ask at once", "provider", providerName, "attempt", notice.AttemptID, "error", err)
-		}
-	}
 	return "accepted", nil
 }
 
-// keep stores the notification, with the file it announces, and says whether it is new today.
+// keep stores the notification, with the question or the file that follows from it, and says whether it is new today.
 func (s *Service) keep(ctx context.Context, providerName string, r provider.WebhookRequest, notice provider.Notice) (isNew bool, err error) {
 	now := s.now()
 	source, err := netip.ParseAddr(r.SourceIP)
@@ -101,8 +96,13 @@ func (s *Service) keep(ctx context.Context, providerName string, r provider.Webh
 			Kind: string(kindOf(notice)), ReceivedAt: now,
 		})
 		isNew = repeats == 0
-		if err != nil || !isNew || kindOf(notice) != aboutFile {
+		switch {
+		case err != nil || !isNew:
 			return err
+		case kindOf(notice) == aboutPayment:
+			return s.ask(ctx, tx, providerName, notice.AttemptID, notice.PaymentID)
+		case kindOf(notice) == aboutOther:
+			return nil
 		}
 		if err := checkFileURL(notice.FileURL, s.hosts); err != nil {
 			slog.WarnContext(ctx, "webhook: file left alone", "provider", providerName, "error", err)

@@ -44,7 +44,7 @@ func setup(t *testing.T, sources ...string) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func(_ context.Context, provider, attemptID, paymentID string) error {
+	ask := func(_ context.Context, _ pgx.Tx, provider, attemptID, paymentID string) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.asked = append(b.asked, provider+" "+attemptID+" "+paymentID)
@@ -113,12 +113,20 @@ func TestNotificationMakesTheGatewayAskOnce(t *testing.T) {
 	}
 }
 
-func TestAskingLaterIsNoFailure(t *testing.T) {
+// What could not be asked about was not taken: the provider sends it again, and then it is no repetition.
+func TestNotificationIsKeptWithItsQuestionOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.fail = errors.New("no such payment")
-	if status := b.post(path, "192.0.2.1", paid("made_up")); status != http.StatusOK {
+	b.fail = errors.New("the queue is away")
+	if status := b.post(path, "192.0.2.1", paid("a")); status < 500 {
 		t.Errorf("status %d", status)
+	}
+	b.fail = nil
+	if status := b.post(path, "192.0.2.1", paid("a")); status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	if len(b.asked) != 2 {
+		t.Errorf("asked %v", b.asked)
 	}
 }
 

@@ -69,6 +69,10 @@ UPDATE pgw.payment_intents SET
     finalized_at = sqlc.narg(finalized_at), token_hashes = @token_hashes, due_at = sqlc.narg(due_at)
 WHERE id = @id AND version = @seen_version;
 
+-- name: StepIntent :execrows
+-- A state on the way to the one that SaveIntent writes in the same transaction.
+UPDATE pgw.payment_intents SET status = @status, version = @version, updated_at = @updated_at WHERE id = @id AND version = @seen_version;
+
 -- name: ClaimDueIntents :many
 -- Takes what is due on a lease: whoever dies with it leaves it due again when the lease is over. @from_id leaves old days'
 -- partitions alone.
@@ -117,5 +121,6 @@ WHERE id = @id;
 -- How many are being chased by provider, and how many of them need a person.
 SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator, min(a.status_since)::timestamptz AS since
 FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
-WHERE i.due_at IS NOT NULL AND a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')
+WHERE i.due_at IS NOT NULL
+  AND (a.operator_at IS NOT NULL OR (a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')))
 GROUP BY a.provider;

@@ -118,6 +118,10 @@ func amountOf(a money.Amount) moneyAmount {
 	return moneyAmount{Amount: a.Minor, Currency: string(a.Currency)}
 }
 
+func (m moneyAmount) amount() money.Amount {
+	return money.Amount{Minor: m.Amount, Currency: money.Currency(m.Currency)}
+}
+
 // clip keeps PayPay's limit of 255 characters.
 func clip(s string) string {
 	if utf8.RuneCountInString(s) <= 255 {
@@ -212,6 +216,35 @@ type paymentData struct {
 	CanceledAt json.Number  `json:"canceledAt"`
 	ExpiresAt  json.Number  `json:"expiresAt"`
 	Amount     *moneyAmount `json:"amount"`
+	Captures   *struct {
+		Data []struct {
+			Status string      `json:"status"`
+			Amount moneyAmount `json:"amount"`
+		} `json:"data"`
+	} `json:"captures"`
+}
+
+// captured is what the completed captures come to; zero when there are none, or they are not one sum.
+func (d paymentData) captured() money.Amount {
+	var sum money.Amount
+	if d.Captures == nil {
+		return sum
+	}
+	for _, c := range d.Captures.Data {
+		if c.Status != "COMPLETED" {
+			continue
+		}
+		one := c.Amount.amount()
+		if sum == (money.Amount{}) {
+			sum = one
+			continue
+		}
+		var err error
+		if sum, err = sum.Add(one); err != nil {
+			return money.Amount{}
+		}
+	}
+	return sum
 }
 
 // Query asks for the payment's details. A QR order that is not paid is not found under /v2/payments, so codes have their own
@@ -261,7 +294,10 @@ func payment(a answer) (provider.Payment, error) {
 		out.AcceptedAt = epoch(d.CanceledAt)
 	}
 	if d.Amount != nil {
-		out.Amount = money.Amount{Minor: d.Amount.Amount, Currency: money.Currency(d.Amount.Currency)}
+		out.Amount = d.Amount.amount()
+	}
+	if state == provider.Completed {
+		out.Captured = d.captured()
 	}
 	return out, nil
 }
@@ -319,9 +355,10 @@ type refundBody struct {
 }
 
 type refundData struct {
-	Status           string      `json:"status"`
-	AcceptedAt       json.Number `json:"acceptedAt"`
-	MerchantRefundID string      `json:"merchantRefundId"`
+	Status           string       `json:"status"`
+	AcceptedAt       json.Number  `json:"acceptedAt"`
+	MerchantRefundID string       `json:"merchantRefundId"`
+	Amount           *moneyAmount `json:"amount"`
 }
 
 // Refund gives money back. CREATED and REFUNDED both mean success: PayPay carries it through.
@@ -361,7 +398,11 @@ func refund(a answer) (provider.Refund, error) {
 	if d.Status != "CREATED" && d.Status != "REFUNDED" {
 		return provider.Refund{}, &provider.Error{ProviderCode: a.code, Message: "unknown refund status " + strconv.Quote(d.Status)}
 	}
-	return provider.Refund{State: provider.RefundDone, AcceptedAt: epoch(d.AcceptedAt)}, nil
+	out := provider.Refund{State: provider.RefundDone, AcceptedAt: epoch(d.AcceptedAt)}
+	if d.Amount != nil {
+		out.Amount = d.Amount.amount()
+	}
+	return out, nil
 }
 
 type webhookBody struct {

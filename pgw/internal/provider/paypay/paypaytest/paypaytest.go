@@ -36,6 +36,8 @@ const (
 	DropBefore  Fault = "drop_before"
 	DropAfter   Fault = "drop_after"
 	RateLimit   Fault = "rate_limit"
+	// Unseen is for query_refund: what was done does not show yet.
+	Unseen Fault = "unseen"
 )
 
 // Payment is one in the books, by merchantPaymentId.
@@ -65,6 +67,10 @@ type Server struct {
 	GoneAfterDelete bool
 	// DuplicateCode refuses a repeated merchantPaymentId, where PayPay may also give the first code again.
 	DuplicateCode bool
+	// RefusesRepeats refuses a refund's second sending, where PayPay gives the first one's result.
+	RefusesRepeats bool
+	// LosesCancels accepts cancels of what is paid and never carries them through, until CancelsOver: then it refuses them.
+	LosesCancels, CancelsOver bool
 
 	mu       sync.Mutex
 	payments map[string]*Payment
@@ -159,6 +165,30 @@ func (s *Server) ForcePay(id string) {
 	}
 }
 
+// Misstate makes the server name another amount for a payment from now on.
+func (s *Server) Misstate(id string, amount int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.payments[id].Amount = amount
+}
+
+// MisstateRefunds makes the server name another amount for every refund so far.
+func (s *Server) MisstateRefunds(amount int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, r := range s.refunds {
+		r.amount = amount
+		s.refunds[id] = r
+	}
+}
+
+// SetCancelsOver ends the time in which what is paid can be cancelled.
+func (s *Server) SetCancelsOver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.CancelsOver = true
+}
+
 // Decline is the customer's account refusing.
 func (s *Server) Decline(id string) {
 	s.mu.Lock()
@@ -209,6 +239,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case RateLimit:
 		s.mu.Unlock()
 		answer(w, 429, "RATE_LIMIT", nil)
+		return
+	case Unseen:
+		s.mu.Unlock()
+		answer(w, 404, "NO_SUCH_REFUND_ORDER", nil)
 		return
 	default:
 	}
@@ -332,6 +366,11 @@ func details(p *Payment) any {
 		d["paymentId"], d["acceptedAt"] = p.PaymentID, p.AcceptedAt.Unix()
 		d["amount"] = map[string]any{"amount": p.Amount, "currency": "JPY"}
 	}
+	if p.Hold && p.Status == "COMPLETED" {
+		d["captures"] = map[string]any{"data": []any{map[string]any{
+			"status": "COMPLETED", "amount": map[string]any{"amount": p.Captured, "currency": "JPY"},
+		}}}
+	}
 	return d
 }
 
@@ -363,6 +402,9 @@ func (s *Server) cancel(id string) (int, string, any) {
 	switch {
 	case p == nil:
 		return 400, "INVALID_PARAMS", nil
+	case p.Status == "COMPLETED" && s.CancelsOver:
+		return 400, "ORDER_NOT_REVERSIBLE", nil
+	case p.Status == "COMPLETED" && s.LosesCancels:
 	case p.Status == "COMPLETED", p.Status == "AUTHORIZED":
 		s.giveBack(p)
 	case p.Status == "CREATED":
@@ -390,6 +432,9 @@ func (s *Server) capture(in map[string]any) (int, string, any) {
 func (s *Server) refund(in map[string]any) (int, string, any) {
 	id, paymentID, amount := text(in, "merchantRefundId"), text(in, "paymentId"), amountOf(in)
 	if _, known := s.refunds[id]; known {
+		if s.RefusesRepeats {
+			return 403, "MERCHANT_MULTIPLE_REFUND_REJECTED", nil
+		}
 		return s.refundDetails(id)
 	}
 	for _, p := range s.payments {
