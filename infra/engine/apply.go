@@ -121,6 +121,9 @@ func (e *Engine) remake(ctx context.Context, step *Step, text []byte) error {
 	return nil
 }
 
+// routine are types that are replaced whenever anything of them changes, without anybody noticing.
+var routine = []string{"AWS::ECS::TaskDefinition", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"}
+
 // surprising tells whether changes remove or replace what those that were shown did not.
 func surprising(shown, changes []cloud.Change) bool {
 	seen := map[string]bool{}
@@ -129,7 +132,7 @@ func surprising(shown, changes []cloud.Change) bool {
 	}
 	for _, c := range changes {
 		hard := c.Action == "Remove" || c.Replacement == "True"
-		if hard && !seen[c.Action+c.Logical+c.Replacement] {
+		if hard && !slices.Contains(routine, c.Type) && !seen[c.Action+c.Logical+c.Replacement] {
 			return true
 		}
 	}
@@ -192,7 +195,7 @@ func (e *Engine) settle(ctx context.Context, p *Plan, agree Agreement) error {
 		if err != nil {
 			return err
 		}
-		step.values, step.Staged = in.values, false
+		step.values, step.Staged, step.Action = in.values, false, Update
 		if err := e.remake(ctx, step, text); err != nil {
 			return err
 		}

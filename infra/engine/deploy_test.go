@@ -223,7 +223,7 @@ func TestWithoutDNS(t *testing.T) {
 	office := enginetest.Changed(t, "parameters/dev/obs-vpc.yaml", func(s string) string { return strings.Replace(s, "AccessCidr: none", "AccessCidr: 198.51.100.0/24", 1) })
 	a := enginetest.New(t, "dev")
 	e := a.Open(t, "dev", "v1", office)
-	e.Options = map[string]bool{"dns": false}
+	e.Options["dns"] = false
 	enginetest.Deploy(t, e)
 	want := []string{"create mpac-obs-vpc-dev", "create mpac-obs-box-dev", "create mpac-obs-ecs-dev"}
 	if diff := cmp.Diff(want, of(a.Done("create"), "obs-")); diff != "" {
@@ -246,11 +246,11 @@ func TestWithoutDNS(t *testing.T) {
 	}
 	// An office's range is a must then; the template's own rule says so.
 	e = enginetest.New(t, "dev").Open(t, "dev", "v1")
-	e.Options = map[string]bool{"dns": false}
+	e.Options["dns"] = false
 	if _, err := e.Plan(t.Context(), []string{"obs"}); err == nil || !strings.Contains(err.Error(), "AccessCidr") {
 		t.Errorf("without DNS and without a range: %v", err)
 	}
-	e.Options = map[string]bool{"dns": false}
+	e.Options["dns"] = false
 	if _, err := e.Plan(t.Context(), []string{"obs-dns"}); err == nil || !strings.Contains(err.Error(), "turned off") {
 		t.Errorf("obs-dns without DNS: %v", err)
 	}

@@ -52,6 +52,7 @@ func (e *Engine) Open(ctx context.Context) error {
 		return fmt.Errorf("there is no environment %q; there are: %s", e.Env, strings.Join(slices.Sorted(maps.Keys(e.Manifest.Environments)), ", "))
 	}
 	e.environment = environment
+	e.Options = e.Manifest.OptionsOf(e.Env, e.Options)
 	tags, err := e.Cloud.BucketTags(ctx)
 	if err != nil {
 		return err

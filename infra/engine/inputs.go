@@ -46,6 +46,8 @@ func (e *Engine) inputs(ctx context.Context, s *manifest.Stack, declared *templa
 	if err := errors.Join(wrong...); err != nil {
 		return inputs{}, fmt.Errorf("%s: %w", s.Name, err)
 	}
+	slices.Sort(in.waits)
+	in.waits = slices.Compact(in.waits)
 	return in, nil
 }
 

@@ -80,7 +80,6 @@ func (e *Engine) Plan(ctx context.Context, names []string) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w", err)
 	}
-	e.Options = selection.Options
 	if err := e.Manifest.CheckDeploy(selection, e.settled); err != nil {
 		return nil, fmt.Errorf("%w", err)
 	}

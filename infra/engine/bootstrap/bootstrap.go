@@ -122,8 +122,8 @@ func pipelineTrust(c *cloud.Cloud, repository, env string) string {
 // them; roles and policies only of names that our stacks give, and never the two of bootstrap itself.
 func formationPolicy(c *cloud.Cloud) string {
 	services := []string{
-		"acm", "application-autoscaling", "autoscaling", "cloudwatch", "dlm", "ec2", "ecs", "elasticache", "elasticloadbalancing", "events", "kms",
-		"lambda", "logs", "rds", "route53", "s3", "scheduler", "secretsmanager", "sns", "sqs", "ssm", "wafv2",
+		"acm", "application-autoscaling", "autoscaling", "cloudwatch", "ec2", "ecs", "elasticache", "elasticloadbalancing", "events", "kms",
+		"logs", "rds", "route53", "s3", "scheduler", "secretsmanager", "servicediscovery", "sns", "sqs", "ssm", "wafv2",
 	}
 	actions := make([]string, len(services))
 	for i, s := range services {

@@ -9,6 +9,7 @@ import (
 	"github.com/mpac-cloud/mpac/infra/engine"
 	"github.com/mpac-cloud/mpac/infra/engine/bootstrap"
 	"github.com/mpac-cloud/mpac/infra/engine/enginetest"
+	"github.com/mpac-cloud/mpac/infra/template"
 )
 
 func prepare(t *testing.T, a *enginetest.Account, env, repository string) error {
@@ -67,6 +68,54 @@ func read(t *testing.T, text string) document {
 		t.Fatalf("%s: %v", text, err)
 	}
 	return d
+}
+
+// CloudFormation's role may make every type of resource that a template has.
+func TestTemplatesCanBeMade(t *testing.T) {
+	t.Parallel()
+	a := enginetest.Empty(t)
+	if err := prepare(t, a, "dev", ""); err != nil {
+		t.Fatal(err)
+	}
+	_, policies := a.Role(engine.CloudFormationRole)
+	allowed := map[string]bool{"iam": true} // by its own statement
+	for _, s := range read(t, policies["make-stacks"]).Statement {
+		for _, action := range s.Action {
+			if service, all := strings.CutSuffix(action, ":*"); all {
+				allowed[service] = true
+			}
+		}
+	}
+	// Where IAM's prefix is not the type's own word.
+	prefixes := map[string]string{"certificatemanager": "acm", "elasticloadbalancingv2": "elasticloadbalancing", "applicationautoscaling": "application-autoscaling", "stepfunctions": "states"}
+	m := enginetest.Manifest(t)
+	used := map[string]bool{}
+	for _, s := range m.Stacks() {
+		text, err := m.TemplateText(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := template.Parse(s.Name, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, r := range parsed.Resources {
+			service := strings.ToLower(strings.Split(r.Type, "::")[1])
+			if other := prefixes[service]; other != "" {
+				service = other
+			}
+			used[service] = true
+			if !allowed[service] {
+				t.Errorf("%s: %s (%s): CloudFormation's role may not use %s", s.Name, name, r.Type, service)
+			}
+		}
+	}
+	for service := range allowed {
+		// ssm: parameters that give the newest machine image.
+		if !used[service] && service != "ssm" {
+			t.Errorf("CloudFormation's role may use %s, which no template has", service)
+		}
+	}
 }
 
 // The pipeline is one repository's jobs of one environment; neither role may do everything, or change itself.

@@ -20,6 +20,8 @@ type Fake struct {
 	Task func(TaskRun) TaskEnd
 	// Figure is what CloudWatch measured of a target group in the minute of a time; nil: nothing.
 	Figure func(targetGroup, metric, statistic string, minute time.Time) float64
+	// Steps is how far an operation gets each time somebody asks for its events; 0: a dozen resources.
+	Steps int
 	// Retained are the resources that outlived their stacks, as stack/resource.
 	Retained []string
 

@@ -1,13 +1,14 @@
 package fakeaws
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// stepsAPoll is how many steps an operation takes each time somebody asks for its events.
+// stepsAPoll is how many steps an operation takes each time somebody asks for its events, unless a test says otherwise.
 const stepsAPoll = 12
 
 func (f *Fake) tell(s *stack, logical, physical, kind, status, reason string) {
@@ -24,7 +25,7 @@ func (f *Fake) turn(s *stack, status, reason string) {
 
 // advance carries the operation under way on.
 func (f *Fake) advance(s *stack) {
-	for range stepsAPoll {
+	for range cmp.Or(f.Steps, stepsAPoll) {
 		if len(s.pending) == 0 {
 			return
 		}

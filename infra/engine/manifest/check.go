@@ -14,6 +14,13 @@ func (m *Manifest) check() error {
 	if m.Region == "" || len(m.Environments) == 0 || len(m.Systems) == 0 {
 		say("region, environments and systems must be there")
 	}
+	for env, e := range m.Environments {
+		for _, name := range e.Without {
+			if _, known := m.Options[name]; !known {
+				say("%s does without %q, which is no option", env, name)
+			}
+		}
+	}
 	seen := map[string]bool{}
 	for _, s := range m.Stacks() {
 		if s.Name == "" || s.Template == "" {

@@ -31,6 +31,8 @@ type Manifest struct {
 type Environment struct {
 	Domain     string `yaml:"domain"`
 	Production bool   `yaml:"production"` // destroying it takes a typed confirmation; its stacks are protected
+	// Without are the optional parts that this environment does without, whatever a command says.
+	Without []string `yaml:"without"`
 }
 
 // Option is a part that an environment may do without, such as DNS.

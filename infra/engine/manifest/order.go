@@ -22,18 +22,27 @@ func (s Selection) Has(name string) bool {
 	return slices.ContainsFunc(s.Stacks(), func(st *Stack) bool { return st.Name == name })
 }
 
-// Select finds the stacks that the names (systems or stacks; none: everything) mean, in the order to deploy them. Stacks of an option
-// that is off are left out; naming one is an error.
-func (m *Manifest) Select(names []string, options map[string]bool) (Selection, error) {
-	selection := Selection{Options: map[string]bool{}}
+// OptionsOf are all options of an environment: what was said, else what the environment does without, else the default.
+func (m *Manifest) OptionsOf(env string, said map[string]bool) map[string]bool {
+	all := map[string]bool{}
 	for name, o := range m.Options {
-		selection.Options[name] = o.Default
+		all[name] = o.Default
 	}
-	for name, on := range options {
+	for _, name := range m.Environments[env].Without {
+		all[name] = false
+	}
+	maps.Copy(all, said)
+	return all
+}
+
+// Select finds the stacks that the names (systems or stacks; none: everything) mean, in the order to deploy them. Stacks of an option
+// that is off, or not said, are left out; naming one is an error.
+func (m *Manifest) Select(names []string, options map[string]bool) (Selection, error) {
+	selection := Selection{Options: options}
+	for name := range options {
 		if _, known := m.Options[name]; !known {
 			return selection, fmt.Errorf("there is no option %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(m.Options)), ", "))
 		}
-		selection.Options[name] = on
 	}
 	chosen := map[string]bool{}
 	for _, name := range names {

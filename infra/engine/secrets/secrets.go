@@ -1,6 +1,7 @@
 // Package secrets makes and rotates what one system must know of another: the token that telemetry is let in with, and the API key that
 // mpac-smartpos signs with at mpac-pgw. Each goes into the Secrets Manager entry that the receiving stack takes as a parameter, and
-// nowhere else: not into a log, a file or a template. A rotation overlaps: what was valid stays so until everybody has the new one.
+// nowhere else: not into a log, a file or a template. A rotation overlaps: what was valid stays in its entry until everybody has the new
+// one.
 package secrets
 
 import (
@@ -121,8 +122,9 @@ func (k *Keeper) keepToken(ctx context.Context) error {
 	return nil
 }
 
-// RotateToken puts a new telemetry token in the place of the old one. First the collector lets both in, then the senders change, then
-// the old one is let in no more. Interrupted, it carries on where it was.
+// RotateToken puts a new telemetry token in the place of the old one. First the collector is given both, then the senders change, then
+// the old one is taken away. Interrupted, it carries on where it was. Alloy lets one token in at a time (otelcol.auth.bearer): what is
+// sent with the old one between its restart and the sender's is refused and lost, some minutes of telemetry and nothing else.
 func (k *Keeper) RotateToken(ctx context.Context) error {
 	if err := k.keepToken(ctx); err != nil {
 		return err
@@ -140,7 +142,7 @@ func (k *Keeper) RotateToken(ctx context.Context) error {
 		} else {
 			k.Tell("a rotation was begun before: carrying it on")
 		}
-		k.Tell("the collector is to let the old and the new token in")
+		k.Tell("the collector has the new token, and the old one beside it")
 		if err := k.roll(ctx, collector); err != nil {
 			return err
 		}
@@ -158,7 +160,7 @@ func (k *Keeper) RotateToken(ctx context.Context) error {
 		if err := k.roll(ctx, collector); err != nil {
 			return err
 		}
-		k.Tell("the old token is let in no more")
+		k.Tell("the old token is gone")
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func statusCommand(f *flags) *cobra.Command {
 			if len(s.Waiting) > 0 {
 				note = t.Warn("older values of " + strings.Join(s.Waiting, ", "))
 			}
-			rows = append(rows, []string{s.Name, s.Status, changed, note})
+			rows = append(rows, []string{s.Stack, s.Status, changed, note})
 			for _, v := range s.Services {
 				services = append(services, []string{
 					v.Service, v.Color, strconv.Itoa(v.Weight) + "%", fmt.Sprintf("%d/%d", v.Running, v.Desired), v.Image[:min(len(v.Image), 19)],
