@@ -1,0 +1,461 @@
+// Package obs_test runs the platform under traffic with the real Prometheus, Alertmanager, Loki and Collector, asks every question
+// of every panel and rule, injects the faults that the rest is about, and takes the pages.
+package obs_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	trace "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/mpac-cloud/mpac/e2e/platform"
+	"github.com/mpac-cloud/mpac/e2e/till"
+	"github.com/mpac-cloud/mpac/internal/ops/api"
+	"github.com/mpac-cloud/mpac/internal/ops/stack"
+)
+
+const dashboards = "../../obs/grafana/dashboards"
+
+// rightlyEmpty are the questions that have no answer while nothing is wrong: faults, each injected later in the same run.
+var rightlyEmpty = map[string]string{
+	"Service RED / Errors and warnings": "nothing went wrong; a provider's fault makes it",
+}
+
+// emptySelectors are the parts of rules that have no series while nothing is wrong, and what makes them.
+var emptySelectors = map[string]string{
+	`http_response_status_code=~"5.."`: "an error of ours: the provider's fault and PostgreSQL's pause make it",
+	`code=~"5.."`:                      "the same, at the gateway",
+	`otelcol_exporter_send_failed`:     "telemetry that could not be handed on",
+}
+
+// stackUp is a platform that runs with the stack.
+type stackUp struct {
+	*platform.Platform
+	prometheus, loki, alertmanager, tempo string
+	traces                                *traceStore
+	pages                                 *pages
+}
+
+// pages are what the people who are paged hear.
+type pages struct {
+	mu    sync.Mutex
+	heard []stack.Alert
+}
+
+func (p *pages) serve(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /{contact}", func(_ http.ResponseWriter, r *http.Request) {
+		var message struct {
+			Alerts []stack.Alert `json:"alerts"`
+		}
+		_ = json.NewDecoder(r.Body).Decode(&message)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, a := range message.Alerts {
+			a.Labels["contact"] = r.PathValue("contact")
+			p.heard = append(p.heard, a)
+		}
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return "http://" + l.Addr().String()
+}
+
+// of returns the newest word of an alert that came to a contact.
+func (p *pages) of(contact, name string) (stack.Alert, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range slices.Backward(p.heard) {
+		if a.Labels["alertname"] == name && a.Labels["contact"] == contact {
+			return a, true
+		}
+	}
+	return stack.Alert{}, false
+}
+
+func start(t *testing.T) *stackUp {
+	t.Helper()
+	s := &stackUp{pages: &pages{}}
+	var otlp string
+	s.traces, otlp, s.tempo = newTraceStore(t)
+	pager := s.pages.serve(t)
+	s.Platform = platform.Start(t, "MPAC_OBS=on", "MPAC_OBS_TEMPO_OTLP="+otlp,
+		"MPAC_OBS_ALERT_PAGE_URL="+pager+"/page", "MPAC_OBS_ALERT_TICKET_URL="+pager+"/ticket", "MPAC_OBS_ALERT_WATCHDOG_URL="+pager+"/watchdog")
+	s.prometheus, s.loki, s.alertmanager = s.Env("MPAC_PROMETHEUS_URL"), s.Env("MPAC_LOKI_URL"), s.Env("MPAC_ALERTMANAGER_URL")
+	s.Eventually(60*time.Second, "Prometheus and Loki answer", func() bool {
+		_, err := s.promql(t.Context(), "vector(1)")
+		_, err2 := s.logql(t.Context(), `{service_namespace="mpac"}`)
+		return err == nil && err2 == nil
+	})
+	return s
+}
+
+// demo runs days at stores until the time is over.
+func (s *stackUp) demo(ctx context.Context, t *testing.T, runs time.Duration) {
+	t.Helper()
+	for until := time.Now().Add(runs); time.Now().Before(until); {
+		cmd := exec.CommandContext(ctx, filepath.Join(s.Bin(), "mpac"), "demo", "--dir", s.Dir())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("mpac demo: %v\n%s", err, out)
+		}
+	}
+}
+
+func TestVerify(t *testing.T) {
+	if os.Getenv("MPAC_VERIFY_OBS") == "" {
+		t.Skip("runs for minutes with the stack that make obs builds: make verify-obs")
+	}
+	s := start(t)
+	shop := till.Open(t, s)
+	s.demo(t.Context(), t, time.Minute)
+	s.refund(t, shop)
+	await(t, 20*time.Second, "the last metrics are in", func() error {
+		got, err := s.promql(t.Context(), `sum(mpac_refunds_total{state="succeeded"})`)
+		if err == nil && (len(got) == 0 || got[0].last() < 1) {
+			err = fmt.Errorf("no refund yet")
+		}
+		return err
+	})
+	t.Run("every panel shows something", s.panels)
+	t.Run("every rule has something to look at", s.rules)
+	t.Run("nothing but the watchdog fires", s.quiet)
+	t.Run("from a metric to the trace to its logs", s.links)
+	t.Run("faults show and page", func(t *testing.T) { s.faults(t, shop) })
+}
+
+func (s *stackUp) refund(t *testing.T, shop *till.Till) {
+	t.Helper()
+	paid, err := shop.SellQR(700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shop.Refund(paid.ID, 300, "refund-"+paid.ID); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func await(t *testing.T, within time.Duration, what string, holds func() error) {
+	t.Helper()
+	var err error
+	for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(500 * time.Millisecond) {
+		if err = holds(); err == nil {
+			return
+		}
+	}
+	t.Errorf("not within %s: %s: %v", within, what, err)
+}
+
+type panel struct {
+	dashboard, Title, Type string
+	Targets                []struct {
+		Expr       string
+		Datasource struct{ Type string }
+	}
+}
+
+func allPanels(t *testing.T) []panel {
+	t.Helper()
+	files, err := filepath.Glob(dashboards + "/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no dashboards", err)
+	}
+	var all []panel
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d struct {
+			Title  string
+			Panels []panel
+		}
+		if err := json.Unmarshal(text, &d); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range d.Panels {
+			p.dashboard = d.Title
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// What a dashboard with a choice of service is opened for.
+var services = []string{"pgw-backend", "svc-smarttab", "svc-portal"}
+
+// panels asks every question of every panel as Grafana would.
+func (s *stackUp) panels(t *testing.T) {
+	asked := 0
+	for _, p := range allPanels(t) {
+		where := p.dashboard + " / " + p.Title
+		for _, target := range p.Targets {
+			if target.Datasource.Type == "cloudwatch" {
+				continue // AWS alone answers these
+			}
+			chosen := []string{""}
+			if strings.Contains(target.Expr, "$service") {
+				chosen = services
+			}
+			for _, service := range chosen {
+				asked++
+				n, err := s.answers(t.Context(), target.Datasource.Type, filled(target.Expr, service))
+				switch {
+				case err != nil:
+					t.Errorf("%s: %v\n%s", where, err, target.Expr)
+				case n == 0 && rightlyEmpty[where] == "":
+					t.Errorf("%s (%s) shows nothing:\n%s", where, service, target.Expr)
+				}
+			}
+		}
+	}
+	t.Logf("%d questions of panels asked", asked)
+}
+
+func (s *stackUp) answers(ctx context.Context, kind, expr string) (int, error) {
+	if kind == "loki" {
+		got, err := s.logql(ctx, expr)
+		return len(got), err
+	}
+	got, err := s.promql(ctx, expr)
+	return figures(got), err
+}
+
+type promRule struct {
+	Name, Query, Type, Health, LastError string
+}
+
+func (s *stackUp) promRules(t *testing.T) []promRule {
+	t.Helper()
+	var loaded struct {
+		Data struct {
+			Groups []struct{ Rules []promRule }
+		}
+	}
+	if err := ask(t.Context(), s.prometheus, "/api/v1/rules", url.Values{}, &loaded); err != nil {
+		t.Fatal(err)
+	}
+	var all []promRule
+	for _, g := range loaded.Data.Groups {
+		all = append(all, g.Rules...)
+	}
+	return all
+}
+
+// rules: each was evaluated without an error; a recording rule has an answer; an alert has, for each part that it looks at,
+// something there to look at.
+func (s *stackUp) rules(t *testing.T) {
+	all := s.promRules(t)
+	if len(all) < 60 {
+		t.Errorf("only %d rules are loaded", len(all))
+	}
+	looked := 0
+	for _, r := range all {
+		if r.Health != "ok" {
+			t.Errorf("%s is %s: %s", r.Name, r.Health, r.LastError)
+		}
+		for _, part := range s.selectors(t, r.Query) {
+			looked++
+			got, err := s.promql(t.Context(), part)
+			if err != nil {
+				t.Errorf("%s: %s: %v", r.Name, part, err)
+			}
+			if len(got) == 0 && !rightlyWithout(part) {
+				t.Errorf("%s looks at what is not there: %s", r.Name, part)
+			}
+		}
+	}
+	t.Logf("%d rules, %d things they look at", len(all), looked)
+}
+
+func rightlyWithout(part string) bool {
+	for piece := range maps.Keys(emptySelectors) {
+		if strings.Contains(part, piece) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *stackUp) quiet(t *testing.T) {
+	got, err := s.promql(t.Context(), `ALERTS{alertstate="firing", alertname!="Watchdog"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range got {
+		t.Errorf("fires on a healthy platform: %v", a.Metric)
+	}
+	await(t, 30*time.Second, "the watchdog's beat", func() error {
+		if _, ok := s.pages.of("watchdog", "Watchdog"); !ok {
+			return fmt.Errorf("not heard")
+		}
+		return nil
+	})
+}
+
+// links follows what Grafana's data sources link: a dot on a panel is an exemplar, its trace_id leads to Tempo, the trace's id
+// to the log lines of every service that took part.
+func (s *stackUp) links(t *testing.T) {
+	id, services, spans := s.wholeSale(t)
+	if id == "" {
+		t.Fatalf("no exemplar of a payment leads to a trace through edge, svc-smarttab and pgw-backend; nearest: %v %v", services, spans)
+	}
+	t.Logf("trace %s: %v, %d kinds of spans", id, services, len(spans))
+	await(t, 20*time.Second, "log lines of the trace", func() error {
+		got, err := s.logql(t.Context(), `{service_namespace="mpac"} | trace_id = "`+id+`"`)
+		if err != nil {
+			return err
+		}
+		from := map[string]bool{}
+		for _, stream := range got {
+			from[stream.Stream["service_name"]] = true
+		}
+		if !from["pgw-backend"] || !from["svc-smarttab"] {
+			return fmt.Errorf("only of %v", slices.Collect(maps.Keys(from)))
+		}
+		return nil
+	})
+}
+
+// wholeSale looks through the exemplars of payments for one whose trace has all services in it, provider's call and all.
+func (s *stackUp) wholeSale(t *testing.T) (id string, services, spans []string) {
+	t.Helper()
+	var found struct {
+		Data []struct {
+			Exemplars []struct{ Labels map[string]string }
+		}
+	}
+	now := time.Now()
+	err := ask(t.Context(), s.prometheus, "/api/v1/query_exemplars", url.Values{
+		"query": {`mpac_provider_duration_seconds_bucket{operation="create_code"} or http_server_request_duration_seconds_bucket{service_name="pgw-backend"}`},
+		"start": {fmt.Sprint(now.Add(-10 * time.Minute).Unix())}, "end": {fmt.Sprint(now.Unix())},
+	}, &found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, series := range found.Data {
+		for _, e := range series.Exemplars {
+			gotServices, gotSpans := s.trace(t, e.Labels["trace_id"])
+			if len(gotServices) > len(services) {
+				services, spans = gotServices, gotSpans
+			}
+			whole := slices.Contains(gotServices, "edge") && slices.Contains(gotServices, "svc-smarttab") && slices.Contains(gotServices, "pgw-backend")
+			toProvider := slices.ContainsFunc(gotSpans, func(n string) bool { return strings.HasPrefix(n, "provider ") })
+			if whole && toProvider {
+				return e.Labels["trace_id"], gotServices, gotSpans
+			}
+		}
+	}
+	return "", services, spans
+}
+
+func (s *stackUp) trace(t *testing.T, id string) (services, spans []string) {
+	t.Helper()
+	var raw json.RawMessage
+	if err := ask(t.Context(), s.tempo, "/api/traces/"+id, url.Values{}, &raw); err != nil {
+		return nil, nil // not sampled, or still on its way
+	}
+	var data trace.TracesData
+	if err := protojson.Unmarshal(raw, &data); err != nil {
+		t.Fatal(err)
+	}
+	return inTrace(&data)
+}
+
+// faults injects what panels and alerts are about, sees it shown, takes three pages, and sees the platform well again.
+func (s *stackUp) faults(t *testing.T, shop *till.Till) {
+	sandbox := api.Client{Base: s.Env("MPAC_SANDBOX_URL")}
+	for _, operation := range []string{"create_code", "get_code_payment", "get_payment", "delete_code", "cancel"} {
+		if err := sandbox.Post(t.Context(), "/api/faults", "", map[string]any{"operation": operation, "kind": "error_before", "times": 100000}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var selling sync.WaitGroup
+	selling.Go(func() { s.sellInVain(ctx, shop) })
+	s.Signal("redis", syscall.SIGSTOP)
+	s.Signal("svc-portal", syscall.SIGSTOP)
+	began := time.Now()
+	for _, name := range []string{"DependencyDown", "ServiceSilent", "ProviderDown"} {
+		await(t, 8*time.Minute, name+" is paged", func() error { return s.paged(name, "firing") })
+		t.Logf("%s was paged after %s", name, time.Since(began).Round(time.Second))
+	}
+	for piece, why := range map[string]string{
+		`http_server_request_duration_seconds_count{http_response_status_code=~"5.."}`: "errors of ours", `mpac_gateway_requests_total{code=~"5.."}`: "errors at the gateway",
+	} {
+		await(t, time.Minute, why+" show", func() error { return s.shows(t, "prometheus", piece) })
+	}
+	await(t, time.Minute, "errors show in the log", func() error {
+		return s.shows(t, "loki", `{service_name="pgw-backend"} | severity_text=~"ERROR|WARN"`)
+	})
+	s.Signal("svc-portal", syscall.SIGCONT)
+	s.Signal("redis", syscall.SIGCONT)
+	stop()
+	selling.Wait()
+	if err := sandbox.Do(t.Context(), api.Request{Method: http.MethodDelete, Path: "/api/faults"}, nil); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"DependencyDown", "ServiceSilent"} {
+		await(t, 8*time.Minute, name+" is over", func() error { return s.paged(name, "resolved") })
+	}
+	if _, err := shop.SellQR(500); err != nil {
+		t.Errorf("the platform does not sell again: %v", err)
+	}
+}
+
+// sellInVain begins payments by QR that the provider lets hang.
+func (s *stackUp) sellInVain(ctx context.Context, shop *till.Till) {
+	for ctx.Err() == nil {
+		if b, err := shop.NewBill(500); err == nil {
+			if p, err := shop.StartQR(b); err == nil {
+				_, _ = shop.ShowQR(p)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (s *stackUp) paged(name, status string) error {
+	a, heard := s.pages.of("page", name)
+	if !heard || a.Status != status {
+		return fmt.Errorf("heard %v, %q", heard, a.Status)
+	}
+	if a.Annotations["meaning"] == "" || !strings.HasSuffix(a.Annotations["runbook_url"], name+".md") {
+		return fmt.Errorf("the page does not explain itself: %v", a.Annotations)
+	}
+	return nil
+}
+
+func (s *stackUp) shows(t *testing.T, kind, expr string) error {
+	t.Helper()
+	n, err := s.answers(t.Context(), kind, expr)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("nothing for %s", expr)
+	}
+	return err
+}
