@@ -103,6 +103,9 @@ func testEveryPoint(t *testing.T, p *platform.Platform) {
 		}
 		tills, opened := openTills(t, p, 3)
 		stores = append(stores, opened...)
+		for _, s := range tills {
+			s.Wait(3 * time.Minute)
+		}
 		for _, call := range []string{"create_code", "refund"} {
 			fault(t, p, map[string]any{"operation": call, "kind": "drop_connection_after", "times": 1, "store_id": tills[0].Store})
 		}

@@ -95,7 +95,7 @@ func (s *Till) StartQR(b Bill) (Payment, error) {
 	var p Payment
 	key := "qr-" + rand.Text()
 	// Without a token the payment exists and holds its amount; the same key again brings the token once the gateway answers.
-	err := Persist(s.t.Context(), func() error {
+	err := s.persist(func() error {
 		if err := s.post("/api/v1/payments", key, map[string]any{"bill_id": b.ID, "method": "qr", "provider": "paypay"}, &p); err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (s *Till) ShowQR(p Payment) (Intent, error) {
 	var i Intent
 	c := api.Client{Base: s.gateway, Token: p.Token}
 	key := "confirm-" + p.ID
-	err := Persist(s.t.Context(), func() error {
+	err := s.persist(func() error {
 		return c.Post(s.t.Context(), "/v1/payment_intents/"+p.IntentID+"/confirm", key, map[string]any{"payment_method_type": "qr_mpm", "provider": "paypay"}, &i)
 	})
 	return i, err
@@ -127,12 +127,12 @@ func (s *Till) ShowQR(p Payment) (Intent, error) {
 // Intent reads the PaymentIntent with the payment's token.
 func (s *Till) Intent(p Payment) (i Intent, err error) {
 	c := api.Client{Base: s.gateway, Token: p.Token}
-	return i, Persist(s.t.Context(), func() error { return c.Get(s.t.Context(), "/v1/payment_intents/"+p.IntentID, nil, &i) })
+	return i, s.persist(func() error { return c.Get(s.t.Context(), "/v1/payment_intents/"+p.IntentID, nil, &i) })
 }
 
 // WalletPays plays the customer: the wallet pays the attempt's code.
 func (s *Till) WalletPays(attempt string) error {
-	return Persist(s.t.Context(), func() error {
+	return s.persist(func() error {
 		return s.wallet.Post(s.t.Context(), "/api/paypay/payments/"+url.PathEscape(attempt)+"/pay", "", nil, nil)
 	})
 }
@@ -174,7 +174,7 @@ func (s *Till) SellQR(amount int64) (Payment, error) {
 // Await waits until the payment has one of the statuses.
 func (s *Till) Await(payment string, statuses ...string) (Payment, error) {
 	var p Payment
-	err := api.Eventually(s.t.Context(), Patience, func() error {
+	err := api.Eventually(s.t.Context(), s.patience, func() error {
 		var err error
 		if p, err = s.Payment(payment); err != nil {
 			return err

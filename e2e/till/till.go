@@ -46,6 +46,9 @@ type Till struct {
 
 	gateway string
 	wallet  api.Client
+
+	// How long it waits for anything; Patience unless said otherwise.
+	patience time.Duration
 }
 
 // Open opens a store with a PayPay contract and activates a terminal in it.
@@ -54,7 +57,7 @@ func Open(t testing.TB, p Platform) *Till {
 	seed := p.Remembered()
 	s := &Till{
 		t: t, p: p, name: strings.ToLower(rand.Text()[:10]), gateway: p.Env("MPAC_PGW_URL"),
-		wallet: api.Client{Base: p.Env("MPAC_SANDBOX_URL")},
+		wallet: api.Client{Base: p.Env("MPAC_SANDBOX_URL")}, patience: Patience,
 	}
 	edge := api.Client{Base: p.Env("MPAC_EDGE_URL")}
 	var owner api.Client
@@ -118,10 +121,13 @@ func (s *Till) activate(serial string) {
 	})
 }
 
+// Wait makes the till wait longer than Patience: where process after process is killed on one payment's way.
+func (s *Till) Wait(patience time.Duration) { s.patience = patience }
+
 // Second is another terminal of the same store.
 func (s *Till) Second() *Till {
 	s.t.Helper()
-	other := &Till{t: s.t, p: s.p, name: s.name + "b", Store: s.Store, Owner: s.Owner, gateway: s.gateway, wallet: s.wallet}
+	other := &Till{t: s.t, p: s.p, name: s.name + "b", Store: s.Store, Owner: s.Owner, gateway: s.gateway, wallet: s.wallet, patience: s.patience}
 	other.activate("E2E-" + other.name)
 	return other
 }
@@ -144,15 +150,19 @@ func (s *Till) Terminal(ctx context.Context) (api.Client, error) {
 // must does something, again while the platform is not there, and fails the test when it stays away or refuses.
 func (s *Till) must(what string, do func() error) {
 	s.t.Helper()
-	if err := Persist(s.t.Context(), do); err != nil {
+	if err := s.persist(do); err != nil {
 		s.t.Fatalf("%s: %v", what, err)
 	}
 }
 
 // Persist repeats do while the answer is none, or says that somebody is not there just now. Any other refusal is final.
-func Persist(ctx context.Context, do func() error) error {
+func Persist(ctx context.Context, do func() error) error { return persist(ctx, Patience, do) }
+
+func (s *Till) persist(do func() error) error { return persist(s.t.Context(), s.patience, do) }
+
+func persist(ctx context.Context, patience time.Duration, do func() error) error {
 	var final error
-	err := api.Eventually(ctx, Patience, func() error {
+	err := api.Eventually(ctx, patience, func() error {
 		err := do()
 		if err != nil && !transient(err) {
 			final = err
@@ -172,7 +182,7 @@ func transient(err error) bool {
 }
 
 func (s *Till) post(path, key string, body, out any) error {
-	return Persist(s.t.Context(), func() error {
+	return s.persist(func() error {
 		c, err := s.Terminal(s.t.Context())
 		if err != nil {
 			return err
@@ -182,7 +192,7 @@ func (s *Till) post(path, key string, body, out any) error {
 }
 
 func (s *Till) get(path string, query url.Values, out any) error {
-	return Persist(s.t.Context(), func() error {
+	return s.persist(func() error {
 		c, err := s.Terminal(s.t.Context())
 		if err != nil {
 			return err
