@@ -21,7 +21,7 @@ import (
 )
 
 // arrives is how long telemetry may take from the process to the receiver.
-const arrives = 30 * time.Second
+const arrives = time.Minute
 
 // observed is a platform whose telemetry ends in a store.
 type observed struct {
@@ -140,7 +140,9 @@ func (p observed) secretsStayInside(t *testing.T) {
 		secrets["password of "+role] = password
 	}
 	marker := "marker-" + fmt.Sprint(time.Now().UnixNano())
-	_ = api.Client{Base: p.Env("MPAC_PGW_URL")}.Get(t.Context(), "/v1/"+marker, nil, nil)
+	otlpstore.Eventually(t, arrives, "the gateway has answered", func() bool {
+		return api.Status(api.Client{Base: p.Env("MPAC_PGW_URL")}.Get(t.Context(), "/v1/"+marker, nil, nil)) == http.StatusNotFound
+	})
 	otlpstore.Eventually(t, arrives, "what was told has arrived", func() bool {
 		return slices.ContainsFunc(p.store.Spans(), func(s otlpstore.Span) bool { return strings.Contains(fmt.Sprint(s.Attributes), marker) })
 	})
