@@ -22,7 +22,7 @@ type mutation struct {
 const (
 	pos  = "smartpos/ecs-stack.yaml"
 	gate = "pgw/ecs-stack.yaml"
-	net  = "obs/vpc-stack.yaml"
+	vpc  = "obs/vpc-stack.yaml"
 	box  = "obs/obs-box-stack.yaml"
 	obs  = "obs/ecs-stack.yaml"
 )
@@ -63,7 +63,7 @@ var mutations = []mutation{
 	{"half of a pair of rules", pos, "RedisFromKong6379", "FromPort: 6379, ToPort: 6379", "FromPort: 6380, ToPort: 6380", "reach"},
 	{"IPv6 from the world", gate, "AlbHttpsFromWorld", "CidrIp: 0.0.0.0/0", "CidrIpv6: \"::/0\"", "reach"},
 	{"an inline rule", pos, "DatabaseSecurityGroup", "      VpcId: !Ref Vpc\n", "      VpcId: !Ref Vpc\n      SecurityGroupIngress: [{IpProtocol: tcp, FromPort: 5432, ToPort: 5432, CidrIp: 10.0.0.0/8}]\n", "reach"},
-	{"Tempo open to Grafana's neighbours", net, "AlloyFromAlb4318", "FromPort: 4318, ToPort: 4318", "FromPort: 4317, ToPort: 4317", "reach"},
+	{"Tempo open to Grafana's neighbours", vpc, "AlloyFromAlb4318", "FromPort: 4318, ToPort: 4318", "FromPort: 4317, ToPort: 4317", "reach"},
 
 	// Encryption, backups.
 	{"an unencrypted database", pos, "Database", "StorageEncrypted: true", "StorageEncrypted: false", "encryption"},
