@@ -377,7 +377,7 @@ func (t *Template) Dependencies(name string) []string {
 	r := t.Resources[name]
 	uses(r.Properties, func(_, other string) { found[other] = t.Resources[other] != nil })
 	for _, d := range r.DependsOn {
-		found[d] = true
+		found[d] = t.Resources[d] != nil
 	}
 	return slices.Sorted(func(yield func(string) bool) {
 		for other, isResource := range found {
