@@ -11,6 +11,8 @@
 package bill
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -116,8 +118,13 @@ func (r Reservation) Amount() int64 { return r.Lines.Total() }
 
 // of makes a bill of the orders found for the ids asked, less the discount.
 func of(orders []order.Order, asked []uuid.UUID, d *Discount) (Bill, error) {
-	if len(orders) != len(asked) {
-		return Bill{}, problem.NotFound.New("One of the orders does not exist, or is named twice.")
+	for i, id := range asked {
+		if !slices.ContainsFunc(orders, func(o order.Order) bool { return o.ID == id }) {
+			return Bill{}, problem.NotFound.Field(fmt.Sprintf("order_ids[%d]", i), "there is no order %s", id)
+		}
+		if slices.Index(asked, id) != i {
+			return Bill{}, problem.Validation.Field(fmt.Sprintf("order_ids[%d]", i), "it is named twice")
+		}
 	}
 	first := orders[0]
 	b := Bill{MerchantID: first.MerchantID, StoreID: first.StoreID, Currency: first.Currency, Rule: first.Rule}

@@ -1,6 +1,7 @@
 package bill
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -400,5 +401,19 @@ func (m *machine) payTheRest(t *rapid.T) {
 	m.check(t)
 	if m.bill.Status != Paid || m.bill.Remaining() != 0 {
 		t.Fatalf("%s, %d of %d paid", m.bill.Status, m.bill.Paid, m.bill.Total())
+	}
+}
+
+func TestAMissingOrderIsNamed(t *testing.T) {
+	t.Parallel()
+	here, gone := uuid.New(), uuid.New()
+	orders := []order.Order{{ID: here, Status: order.Open}}
+	for _, c := range []struct {
+		field string
+		asked []uuid.UUID
+	}{{"order_ids[0]", []uuid.UUID{gone}}, {"order_ids[1]", []uuid.UUID{here, gone}}, {"order_ids[1]", []uuid.UUID{here, here}}} {
+		if _, err := of(orders, c.asked, nil); err == nil || !strings.Contains(err.Error(), c.field) {
+			t.Errorf("%v: %v, want %s named", c.asked, err, c.field)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package settlement_test
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -299,5 +300,21 @@ func TestBadInput(t *testing.T) {
 	}
 	if x := tilltest.Get[settlement.DayReport](terminal, current); x.ID != nil {
 		t.Errorf("something was written: %+v", x)
+	}
+}
+
+func TestADateOfWhichNothingIsKnownIsNotClosed(t *testing.T) {
+	t.Parallel()
+	till := tilltest.New(t)
+	terminal := till.Terminal()
+	typo := map[string]any{"business_day": "2025-04-01", "counted": map[string]int{}}
+	a := terminal.Do(http.MethodPost, closePath, "k1", typo)
+	if a.Status != 422 || !strings.Contains(string(a.Body), `"field":"business_day"`) {
+		t.Errorf("last year: %d %s", a.Status, a.Body)
+	}
+	// Today by its name is today, also with nothing booked; and no number was lost.
+	z := tilltest.Post[settlement.DayReport](terminal, closePath, map[string]any{"business_day": "2026-04-01", "counted": map[string]int{}}, 201)
+	if *z.Number != 1 {
+		t.Errorf("Z number %d", *z.Number)
 	}
 }

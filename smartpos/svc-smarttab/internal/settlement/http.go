@@ -112,7 +112,7 @@ type closeInput struct {
 	store.Query
 	idempotency.Header
 	Body struct {
-		BusinessDay string           `json:"business_day,omitempty" doc:"Default: the day that is booked to now" example:"2026-04-01"`
+		BusinessDay string           `json:"business_day,omitempty" doc:"Default: the day that is booked to now. Another one must have bookings" example:"2026-04-01"`
 		Counted     map[string]int64 `json:"counted" doc:"Pieces by denomination; one that is left out counts as none" example:"{\"10000\":3,\"100\":12}"`
 	}
 }
@@ -149,6 +149,9 @@ type correctInput struct {
 func (s *Service) postCorrect(ctx context.Context, in *correctInput) (*idempotency.Output[DayReport], error) {
 	if err := in.Must(); err != nil {
 		return nil, err
+	}
+	if strings.TrimSpace(in.Body.Reason) == "" {
+		return nil, problem.Validation.Field("reason", "say why")
 	}
 	if err := noCardNumber("reason", in.Body.Reason); err != nil {
 		return nil, err

@@ -209,14 +209,20 @@ func closeDay(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, c
 	if err != nil {
 		return DayReport{}, err
 	}
-	day, err := dayToClose(ctx, q, s, now, c.day)
+	day, present, err := dayToClose(ctx, q, s, now, c.day)
 	if err != nil {
 		return DayReport{}, err
 	}
-	if err := ensureDay(ctx, q, s, day, now); err != nil {
-		return DayReport{}, err
+	// The present day may be closed with nothing booked to it; another date of which nothing is known is a slip of the finger.
+	if present {
+		if err := ensureDay(ctx, q, s, day, now); err != nil {
+			return DayReport{}, err
+		}
 	}
 	row, err := q.LockSettlementOfDay(ctx, smarttabdb.LockSettlementOfDayParams{StoreID: s.ID, BusinessDay: day})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return DayReport{}, problem.Validation.Field("business_day", "nothing was booked to %s", day)
+	}
 	if err != nil {
 		return DayReport{}, err
 	}
@@ -248,26 +254,26 @@ func closeDay(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, c
 	return get(ctx, tx, row.ID)
 }
 
-// dayToClose checks that the day has begun, has no Z and is the first that has none.
-func dayToClose(ctx context.Context, q *smarttabdb.Queries, s store.Settings, now time.Time, day string) (string, error) {
-	today := s.BusinessDay(now).Format(time.DateOnly)
-	if day == "" {
-		var err error
-		if day, err = currentDay(ctx, q, s, now); err != nil {
-			return "", err
-		}
+// dayToClose checks that the day ("": the present one, and whether it is that) has begun and is the first that has no Z.
+func dayToClose(ctx context.Context, q *smarttabdb.Queries, s store.Settings, now time.Time, asked string) (day string, present bool, err error) {
+	current, err := currentDay(ctx, q, s, now)
+	if err != nil {
+		return "", false, err
 	}
-	if day > today {
-		return "", ErrNotBegun.New("Business day %s has not begun; the day before it has its Z.", day)
+	if day = asked; day == "" {
+		day = current
+	}
+	if today := s.BusinessDay(now).Format(time.DateOnly); day > today {
+		return "", false, ErrNotBegun.New("Business day %s has not begun; the day before it has its Z.", day)
 	}
 	earlier, err := q.OpenDays(ctx, smarttabdb.OpenDaysParams{StoreID: s.ID, Before: day})
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	if len(earlier) > 0 {
-		return "", ErrEarlierOpen.New("Close business day %s first.", earlier[0]).With("business_days", earlier)
+		return "", false, ErrEarlierOpen.New("Close business day %s first.", earlier[0]).With("business_days", earlier)
 	}
-	return day, nil
+	return day, day == current, nil
 }
 
 // correct writes a further Z that names the first, with a count of its own.
