@@ -180,7 +180,7 @@ func pipelinePolicy(c *cloud.Cloud) string {
 		statement{Sid: "Tasks", Effect: "Allow", Action: []string{"ecs:RunTask"}, Resource: []string{in("ecs", "task-definition/*mpac-*")}},
 		statement{Sid: "Running", Effect: "Allow", Action: []string{"ecs:DescribeServices", "ecs:DescribeTasks", "ecs:UpdateService"}, Resource: []string{in("ecs", "service/mpac-*"), in("ecs", "task/mpac-*")}},
 		statement{Sid: "TaskRoles", Effect: "Allow", Action: []string{"iam:PassRole"}, Resource: []string{"arn:aws:iam::" + c.Account + ":role/mpac-*"}, Condition: map[string]any{
-			"StringEquals": map[string]string{"iam:PassedToService": "ecs-tasks.amazonaws.com"},
+			"StringEquals": map[string]string{"iam:PassedToService": "ecs-tasks.amazonaws.com"}, //nolint:gosec // a service's name
 		}},
 		statement{Sid: "WhatTasksSaid", Effect: "Allow", Action: []string{"logs:GetLogEvents"}, Resource: []string{in("logs", "log-group:/mpac-*")}},
 		statement{Sid: "Secrets", Effect: "Allow", Resource: []string{in("secretsmanager", "secret:mpac-*")}, Action: []string{

@@ -129,58 +129,57 @@ func (s *scope) truth(expression any) (bool, error) {
 		return false, faultf("Template error: every Condition member must be a function")
 	}
 	for function, argument := range m {
-		args := list(argument)
 		switch function {
 		case "Condition":
 			name, _ := argument.(string)
 			return s.condition(name)
 		case "Fn::Not":
+			args := list(argument)
 			if len(args) != 1 {
 				return false, faultf("Template error: Fn::Not requires a list argument with one element")
 			}
 			holds, err := s.truth(args[0])
 			return !holds, err
 		case "Fn::And", "Fn::Or":
-			if len(args) < 2 || len(args) > 10 {
-				return false, faultf("Template error: %s requires 2 to 10 elements", function)
-			}
-			for _, a := range args {
-				holds, err := s.truth(a)
-				if err != nil {
-					return false, err
-				}
-				if holds == (function == "Fn::Or") {
-					return holds, nil
-				}
-			}
-			return function == "Fn::And", nil
-		case "Fn::Equals":
-			if len(args) != 2 {
-				return false, faultf("Template error: every Fn::Equals object requires a list of 2 string parameters.")
-			}
-			a, err := s.eval(args[0])
-			if err != nil {
-				return false, err
-			}
-			b, err := s.eval(args[1])
-			if err != nil {
-				return false, err
-			}
-			return fmt.Sprint(a) == fmt.Sprint(b), nil
-		case "Fn::Contains":
-			if len(args) != 2 {
-				return false, faultf("Template error: Fn::Contains needs two arguments")
-			}
-			values, err := s.eval(args[0])
-			if err != nil {
-				return false, err
-			}
-			one, err := s.eval(args[1])
-			return slices.Contains(list(values), one), err
+			return s.combined(function, list(argument))
+		case "Fn::Equals", "Fn::Contains":
+			return s.compared(function, list(argument))
 		}
 		return false, faultf("Template error: %s is no condition", function)
 	}
 	return false, nil
+}
+
+// combined is Fn::And and Fn::Or: the first that decides does.
+func (s *scope) combined(function string, args []any) (bool, error) {
+	if len(args) < 2 || len(args) > 10 {
+		return false, faultf("Template error: %s requires 2 to 10 elements", function)
+	}
+	for _, a := range args {
+		holds, err := s.truth(a)
+		if err != nil {
+			return false, err
+		}
+		if holds == (function == "Fn::Or") {
+			return holds, nil
+		}
+	}
+	return function == "Fn::And", nil
+}
+
+func (s *scope) compared(function string, args []any) (bool, error) {
+	if len(args) != 2 {
+		return false, faultf("Template error: every %s object requires a list of 2 parameters.", function)
+	}
+	values, err := s.eval(args)
+	if err != nil {
+		return false, err
+	}
+	a, b := list(values)[0], list(values)[1]
+	if function == "Fn::Contains" {
+		return slices.Contains(list(a), b), nil
+	}
+	return fmt.Sprint(a) == fmt.Sprint(b), nil
 }
 
 // rules holds the parameters against the template's assertions.
@@ -213,12 +212,8 @@ func (s *scope) rules() error {
 func (s *scope) eval(v any) (any, error) {
 	switch v := v.(type) {
 	case map[string]any:
-		if len(v) == 1 {
-			for function, argument := range v {
-				if function == "Ref" || strings.HasPrefix(function, "Fn::") {
-					return s.call(function, argument)
-				}
-			}
+		if function, argument, is := functionOf(v); is {
+			return s.call(function, argument)
 		}
 		out := map[string]any{}
 		for key, inner := range v {
@@ -246,6 +241,17 @@ func (s *scope) eval(v any) (any, error) {
 	default:
 		return v, nil
 	}
+}
+
+// functionOf tells whether a map is a function's call.
+func functionOf(m map[string]any) (function string, argument any, is bool) {
+	if len(m) != 1 {
+		return "", nil, false
+	}
+	for function, argument = range m {
+		is = function == "Ref" || strings.HasPrefix(function, "Fn::")
+	}
+	return function, argument, is
 }
 
 func (s *scope) call(function string, argument any) (any, error) {

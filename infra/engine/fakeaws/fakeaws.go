@@ -43,11 +43,8 @@ type Fake struct {
 	denied    map[string]string
 }
 
-// New makes an empty account whose time is told by now; nil is the machine's.
+// New makes an empty account whose time is told by now.
 func New(now func() time.Time) *Fake {
-	if now == nil {
-		now = time.Now
-	}
 	return &Fake{
 		Account: "123456789012", Region: "ap-northeast-1", now: now,
 		sets: map[string]*changeSet{}, failures: map[string]string{}, services: map[string]*ecsService{}, tasks: map[string]*ecsTask{},

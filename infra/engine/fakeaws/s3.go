@@ -87,14 +87,14 @@ func (f *Fake) serveS3(w http.ResponseWriter, r *http.Request) {
 			s3error(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
 			return
 		}
-		_, _ = w.Write(b.objects[key]) //nolint:gosec // it is what the client under test sent
+		_, _ = w.Write(b.objects[key])
 	case r.Method == http.MethodGet && r.URL.Query().Has("tagging"):
 		if b.tags == nil {
 			s3error(w, http.StatusNotFound, "NoSuchTagSet", "The TagSet does not exist")
 			return
 		}
 		w.Header().Set("Content-Type", "application/xml")
-		_, _ = w.Write(b.tags) //nolint:gosec // it is what the client under test sent
+		_, _ = w.Write(b.tags)
 	default:
 		s3error(w, http.StatusNotImplemented, "NotImplemented", "fakeaws does not play this of S3: "+r.Method+" "+r.URL.String())
 	}

@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -252,25 +253,7 @@ func checkAttributes(t *tmpl, v any) error {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, inner := range v {
-			if key == "Fn::GetAtt" {
-				args := list(inner)
-				if len(args) != 2 {
-					return faultf("Template error: every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute")
-				}
-				if err := checkAttribute(t, fmt.Sprint(args[0]), args[1]); err != nil {
-					return err
-				}
-			}
-			if source, isText := inner.(string); isText && key == "Fn::Sub" {
-				for _, match := range subName.FindAllStringSubmatch(source, -1) {
-					if name, attribute, is := strings.Cut(match[1], "."); is {
-						if err := checkAttribute(t, name, attribute); err != nil {
-							return err
-						}
-					}
-				}
-			}
-			if err := checkAttributes(t, inner); err != nil {
+			if err := errors.Join(checkCall(t, key, inner), checkAttributes(t, inner)); err != nil {
 				return err
 			}
 		}
@@ -279,6 +262,31 @@ func checkAttributes(t *tmpl, v any) error {
 			if err := checkAttributes(t, inner); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// checkCall looks at one GetAtt, or at those in a Sub's text.
+func checkCall(t *tmpl, function string, argument any) error {
+	if function == "Fn::GetAtt" {
+		args := list(argument)
+		if len(args) != 2 {
+			return faultf("Template error: every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute")
+		}
+		return checkAttribute(t, fmt.Sprint(args[0]), args[1])
+	}
+	source, isText := argument.(string)
+	if !isText || function != "Fn::Sub" {
+		return nil
+	}
+	for _, match := range subName.FindAllStringSubmatch(source, -1) {
+		name, attribute, is := strings.Cut(match[1], ".")
+		if !is {
+			continue
+		}
+		if err := checkAttribute(t, name, attribute); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -58,6 +58,7 @@ var kinds = map[string]kind{
 	"AWS::EC2::NetworkInterfaceAttachment": {ref: "eni-attach-{hex17}", attributes: attributes{"AttachmentId": "eni-attach-{hex17}"}, replace: []string{"*"}},
 
 	// RDS and ElastiCache
+	//nolint:gosec // formats of addresses, no credentials
 	"AWS::RDS::DBInstance": {ref: "{name}", named: "DBInstanceIdentifier", replace: []string{"DBInstanceIdentifier", "StorageEncrypted", "KmsKeyId", "Engine", "MasterUsername", "DBName", "DBSubnetGroupName"}, attributes: attributes{
 		"DBInstanceArn": "arn:aws:rds:{region}:{account}:db:{name}", "DbiResourceId": "db-{HEX26}", "Endpoint.Address": "{name}.{hex12}.{region}.rds.amazonaws.com", "Endpoint.Port": "{prop:Port|5432}",
 		"Endpoint.HostedZoneId": "Z24O6O9L7SGTNB", "MasterUserSecret.SecretArn": "arn:aws:secretsmanager:{region}:{account}:secret:rds!db-{uuid}-{hex6}", "CertificateDetails.CAIdentifier": "rds-ca-rsa2048-g1",

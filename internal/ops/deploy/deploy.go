@@ -22,7 +22,7 @@ import (
 type flags struct {
 	env, infra, version string
 	without             []string
-	yes, verbose, json  bool
+	yes, verbose        bool
 	allowLoss           bool
 }
 

@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			f := fakeaws.New(nil)
+			f := fakeaws.New(time.Now)
 			f.Steps = 10_000 // no script waits for progress
 			f.Task = partnerTask
 			server := httptest.NewServer(f)
