@@ -1,0 +1,88 @@
+package stats_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/postgres/pgtest"
+	"github.com/mpac-cloud/mpac/platform/stats"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
+)
+
+var migration = postgres.Migration{Files: fstest.MapFS{"0001_nothing.sql": {Data: []byte("-- +goose Up\nCREATE TABLE nothing ();\n")}}}
+
+const soon = 5 * time.Millisecond
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(soon) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+// counted reads how often it was read.
+func counted(n *atomic.Int64) stats.Read {
+	return stats.Read{Of: []*names.Observed{names.SyncPending}, Take: func(_ context.Context, say names.Say) error {
+		say(names.SyncPending, float64(n.Add(1)))
+		return nil
+	}}
+}
+
+// Of two tasks one reads; when it ends the other does, and what the first showed is gone.
+func TestOneTaskAtATime(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t, migration).AdminPool()
+	var reads [2]atomic.Int64
+	var tasks [2]stats.Task
+	var stop [2]context.CancelFunc
+	for i := range tasks {
+		ctx, cancel := context.WithCancel(t.Context())
+		tasks[i], stop[i] = stats.NewTask(counted(&reads[i])), cancel
+		go tasks[i].Run(ctx, pool, "test", soon)
+		if i == 0 {
+			eventually(t, "the first leads", func() bool { return reads[0].Load() > 0 })
+		}
+	}
+	before := reads[0].Load()
+	eventually(t, "it goes on", func() bool { return reads[0].Load() > before+3 })
+	if n := reads[1].Load(); n != 0 || len(tasks[1].Shown()) != 0 {
+		t.Errorf("the second has read %d times and shows %v", n, tasks[1].Shown())
+	}
+	stop[0]()
+	eventually(t, "the second takes over", func() bool { return len(tasks[1].Shown()) == 1 })
+	eventually(t, "the first shows nothing any more", func() bool { return len(tasks[0].Shown()) == 0 })
+	stop[1]()
+}
+
+// A read that fails shows nothing, and takes nothing from the others.
+func TestAReadThatFails(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t, migration).AdminPool()
+	var n atomic.Int64
+	var broken atomic.Bool
+	task := stats.NewTask(counted(&n), stats.Read{Of: []*names.Observed{names.SyncOldest}, Take: func(_ context.Context, say names.Say) error {
+		say(names.SyncOldest, 1)
+		if broken.Load() {
+			return errors.New("no answer")
+		}
+		return nil
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go task.Run(ctx, pool, "test", soon)
+	eventually(t, "both are shown", func() bool { return len(task.Shown()) == 2 })
+	broken.Store(true)
+	eventually(t, "one is shown", func() bool {
+		_, there := task.Shown()[names.SyncOldest]
+		return !there && len(task.Shown()) == 1
+	})
+	broken.Store(false)
+	eventually(t, "both again", func() bool { return len(task.Shown()) == 2 })
+}
