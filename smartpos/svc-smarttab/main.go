@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -33,7 +34,7 @@ type config struct {
 }
 
 // Check holds the parts against each other.
-func (c *config) Check() error { return c.Local.Check() }
+func (c *config) Check() error { return errors.Join(c.Local.Check(), c.Payments.Check()) }
 
 func main() {
 	migration := mpacdb.Migration()

@@ -154,3 +154,21 @@ func TestPatience(t *testing.T) {
 		}
 	}
 }
+
+func TestConfigIsWhatTheGatewayUnderstands(t *testing.T) {
+	t.Parallel()
+	good := Config{QRExpiry: 10 * time.Minute, RefundLimit: 30_000, OpenWithin: time.Minute}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, expiry := range []time.Duration{0, 30 * time.Second, 90 * time.Second, 31 * 24 * time.Hour} {
+		c := good
+		if c.QRExpiry = expiry; c.Check() == nil {
+			t.Errorf("%s is taken", expiry)
+		}
+	}
+	c := good
+	if c.RefundLimit = -1; c.Check() == nil {
+		t.Error("a limit below nothing is taken")
+	}
+}

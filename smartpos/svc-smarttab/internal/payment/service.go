@@ -1,6 +1,8 @@
 package payment
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +19,17 @@ type Config struct {
 	QRExpiry    time.Duration `env:"QR_EXPIRY" envDefault:"10m" doc:"how long a QR payment waits for its customer; whole minutes"`
 	RefundLimit int64         `env:"REFUND_APPROVAL_LIMIT" envDefault:"30000" doc:"what staff and terminals may give back of one payment without somebody who may approve it, minor unit"`
 	OpenWithin  time.Duration `env:"PAYMENT_OPEN_WITHIN" envDefault:"1m" doc:"how long a QR payment may go without an answer from the gateway before it is cancelled there"`
+}
+
+// Check refuses what the payment gateway would understand otherwise: it counts an intent's life in whole minutes.
+func (c *Config) Check() error {
+	if c.QRExpiry < time.Minute || c.QRExpiry > reportWithin*time.Minute || c.QRExpiry%time.Minute != 0 {
+		return fmt.Errorf("  QR_EXPIRY must be whole minutes, from 1m to %dh", reportWithin/60)
+	}
+	if c.RefundLimit < 0 || c.OpenWithin <= 0 {
+		return errors.New("  REFUND_APPROVAL_LIMIT must not be negative, and PAYMENT_OPEN_WITHIN must be more than nothing")
+	}
+	return nil
 }
 
 // Service takes payments and gives them back.
