@@ -253,3 +253,42 @@ func (p place) groupName() string {
 	}
 	return p.group + "SecurityGroup"
 }
+
+// Thing is something that lives in a system's network.
+type Thing struct {
+	Name, Type string
+	Tier       string // Public, Private, Database; empty where it has no subnets itself
+	Group      string // its security group, without the suffix
+}
+
+// Things lists what lives in a system's network.
+func Things(stacks []*template.Stack) []Thing {
+	tiers := map[string]string{}
+	for _, r := range of(stacks, "AWS::RDS::DBSubnetGroup", "AWS::ElastiCache::SubnetGroup") {
+		h, _ := held(r)
+		tiers[r.Name] = tier(h.subnets)
+	}
+	var all []Thing
+	for _, s := range stacks {
+		for _, r := range s.Each() {
+			h, ok := held(r)
+			if !ok || len(h.groups) == 0 {
+				continue
+			}
+			t := Thing{Name: r.Name, Type: r.Type, Tier: tier(h.subnets), Group: strings.TrimSuffix(h.groups[0], "SecurityGroup")}
+			if len(h.subnets) == 1 && tiers[h.subnets[0]] != "" {
+				t.Tier = tiers[h.subnets[0]]
+			}
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+func tier(subnets []string) string {
+	if len(subnets) == 0 {
+		return ""
+	}
+	name, _, _ := strings.Cut(subnets[0], "Subnet")
+	return name
+}
