@@ -149,11 +149,13 @@ func (e *Engine) execute(ctx context.Context, step *Step) error {
 	}
 	create := step.set.Create
 	done, err := e.Cloud.Execute(ctx, step.set, e.events(s.Name))
+	step.set = nil
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%s goes on without us (mpac deploy status shows it): %w", step.Name, err)
+	}
 	if err != nil {
-		step.set = nil
 		return fmt.Errorf("%w", err)
 	}
-	step.set = nil
 	e.saw(s.Name, done)
 	if create && e.Production() {
 		if err := e.Cloud.Protect(ctx, step.Name, true); err != nil {

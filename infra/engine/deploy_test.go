@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -512,5 +513,47 @@ func TestSurprises(t *testing.T) {
 	err = e.Apply(t.Context(), p, func(*engine.Step) bool { asked = true; return false })
 	if err == nil || !asked || !strings.Contains(err.Error(), "not agreed") {
 		t.Errorf("asked: %v, %v", asked, err)
+	}
+}
+
+// A plan that is declined after somebody else has made the stack leaves theirs alone.
+func TestDiscardLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	a := enginetest.New(t, "dev")
+	ours := a.Open(t, "dev", "v1")
+	p, err := ours.Plan(t.Context(), []string{"pgw"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := a.Open(t, "dev", "v1")
+	enginetest.Deploy(t, theirs, "pgw")
+	if err := ours.Discard(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.Status("mpac-pgw-dev"); got != "UPDATE_COMPLETE" {
+		t.Errorf("their stack is %q", got)
+	}
+}
+
+// Whoever stops looking is told that the stack goes on.
+func TestStoppedLooking(t *testing.T) {
+	t.Parallel()
+	a := enginetest.New(t, "dev")
+	e := a.Open(t, "dev", "v1")
+	p, err := e.Plan(t.Context(), []string{"pgw"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	e.Tell = func(p engine.Progress) {
+		if p.Event != nil {
+			stop()
+		}
+	}
+	if err := e.Apply(ctx, p, enginetest.Agree); err == nil || !strings.Contains(err.Error(), "goes on without us") {
+		t.Errorf("got %v", err)
+	}
+	if got := a.Status("mpac-pgw-dev"); got != "CREATE_IN_PROGRESS" {
+		t.Errorf("the stack is %q", got)
 	}
 }

@@ -209,6 +209,11 @@ func (c *Cloud) DiscardChangeSet(ctx context.Context, set *ChangeSet) error {
 	if !set.Create {
 		return nil
 	}
+	// The stack that was only being thought about goes too; one that somebody has made meanwhile does not.
+	stack, err := c.Stack(ctx, set.Stack)
+	if err != nil || stack == nil || stack.Exists() {
+		return err
+	}
 	if _, err := c.cfn.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: &set.Stack}); err != nil {
 		return fmt.Errorf("%s: take its change set back: %w", set.Stack, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -98,24 +99,35 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
-// taskLog reads the last lines that a task's container wrote.
+// logPatience is how long the last lines of a task may take to arrive.
+const logPatience = 15 * time.Second
+
+// taskLog reads the last lines that a task's container wrote. They arrive a little later than its end.
 func (c *Cloud) taskLog(ctx context.Context, t Task, arn string) ([]string, error) {
 	if t.LogGroup == "" {
 		return nil, nil
 	}
-	id := arn[strings.LastIndex(arn, "/")+1:]
-	stream := t.LogPrefix + "/" + t.Container + "/" + id
-	out, err := c.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
-		LogGroupName: &t.LogGroup, LogStreamName: &stream, Limit: aws.Int32(40), StartFromHead: aws.Bool(false),
+	stream := t.LogPrefix + "/" + t.Container + "/" + arn[strings.LastIndex(arn, "/")+1:]
+	deadline := c.Now().Add(logPatience)
+	var lines []string
+	err := c.until(ctx, func() (bool, error) {
+		out, err := c.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+			LogGroupName: &t.LogGroup, LogStreamName: &stream, Limit: aws.Int32(40), StartFromHead: aws.Bool(false),
+		})
+		late := c.Now().After(deadline)
+		if err != nil {
+			if hasCode(err, "ResourceNotFoundException") && !late {
+				return false, nil
+			}
+			return false, errors.New(message(err))
+		}
+		lines = lines[:0]
+		for _, e := range out.Events {
+			lines = append(lines, aws.ToString(e.Message))
+		}
+		return len(lines) > 0 || late, nil
 	})
-	if err != nil {
-		return nil, errors.New(message(err))
-	}
-	lines := make([]string, len(out.Events))
-	for i, e := range out.Events {
-		lines[i] = aws.ToString(e.Message)
-	}
-	return lines, nil
+	return lines, err
 }
 
 // Service is an ECS service as it runs.

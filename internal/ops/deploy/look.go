@@ -90,7 +90,8 @@ func driftCommand(f *flags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "drift [system|stack ...]", Short: "Compare what is there with what the templates say",
-		Long:    "Compare what is there with what the templates say, by CloudFormation's drift detection. Exits with 1 when something differs.",
+		Long: "Compare what is there with what the templates say, by CloudFormation's drift detection, which reads every resource with your own rights. Exits with 1 when " +
+			"something differs.",
 		Example: "  mpac deploy drift --env prod\n  mpac deploy drift --env prod pgw --json",
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
