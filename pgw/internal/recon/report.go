@@ -35,6 +35,7 @@ type Totals map[string]Sum
 // Figures are the numbers of one version of a run. They follow from the file and the gateway's books alone: no clock, no machine,
 // no chance goes into them, so that the same inputs give the same report to the byte.
 type Figures struct {
+	_    struct{}    `nullable:"true"` // a run that has not been completed has none
 	File FileFigures `json:"file"`
 	// Reason is why there is this version: first, file_changed, gateway_changed, or continued (after a run that was killed).
 	Reason       string       `json:"reason"`
