@@ -12,27 +12,11 @@ import (
 
 // between draws who calls whom over the internet: by the names that tasks are told to call.
 func between(b *strings.Builder, w *policy.World) {
-	domain := w.Manifest.Environments[w.Env].Domain
-	owner := map[string]string{} // name -> system
-	for _, system := range order {
-		for _, s := range w.System(system) {
-			for _, r := range s.Of("AWS::Route53::RecordSet") {
-				owner[strings.TrimSuffix(r.Text("Name"), "."+domain)] = system
-			}
-		}
-	}
+	owner := owners(w)
 	calls := map[string][]string{}
 	for _, system := range order {
-		for _, s := range w.System(system) {
-			for _, task := range s.Of("AWS::ECS::TaskDefinition") {
-				for _, value := range texts(task.Get("ContainerDefinitions")) {
-					for name, other := range owner {
-						if strings.HasPrefix(value, "https://"+name+"."+domain) && other != system {
-							calls[system+" "+other] = append(calls[system+" "+other], name)
-						}
-					}
-				}
-			}
+		for _, name := range called(w, system, owner) {
+			calls[system+" "+owner[name]] = append(calls[system+" "+owner[name]], name)
 		}
 	}
 	b.WriteString("```mermaid\nflowchart LR\n")
@@ -51,6 +35,37 @@ func between(b *strings.Builder, w *policy.World) {
 		fmt.Fprintf(b, "    %s -- \"HTTPS to %s.\" --> %s\n", from, join(calls[pair]), to)
 	}
 	b.WriteString("```\n\n")
+}
+
+// owners are the names in the base domain, each with its system.
+func owners(w *policy.World) map[string]string {
+	owner := map[string]string{}
+	for _, system := range order {
+		for _, s := range w.System(system) {
+			for _, r := range s.Of("AWS::Route53::RecordSet") {
+				owner[strings.TrimSuffix(r.Text("Name"), "."+w.Manifest.Environments[w.Env].Domain)] = system
+			}
+		}
+	}
+	return owner
+}
+
+// called are the names of other systems that a system's tasks are told to call.
+func called(w *policy.World, system string, owner map[string]string) []string {
+	var values []string
+	for _, s := range w.System(system) {
+		for _, task := range s.Of("AWS::ECS::TaskDefinition") {
+			values = append(values, texts(task.Get("ContainerDefinitions"))...)
+		}
+	}
+	var names []string
+	for name, other := range owner {
+		address := "https://" + name + "." + w.Manifest.Environments[w.Env].Domain
+		if other != system && slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, address) }) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // texts are all texts in a value.
@@ -202,13 +217,13 @@ func differences(b *strings.Builder, worlds map[string]*policy.World) {
 		b.WriteString("\n")
 	}
 	for _, system := range []string{"smartpos", "pgw"} {
-		at := func(resource, path string) func(w *policy.World) string {
-			return func(w *policy.World) string { return w.Stacks[system].Resources[resource].Text(path) }
+		database := func(path string) func(w *policy.World) string {
+			return func(w *policy.World) string { return w.Stacks[system].Resources["Database"].Text(path) }
 		}
-		row("mpac-"+system+": PostgreSQL", at("Database", "DBInstanceClass"))
-		row("mpac-"+system+": two zones", at("Database", "MultiAZ"))
-		row("mpac-"+system+": days of backups", at("Database", "BackupRetentionPeriod"))
-		row("mpac-"+system+": deletion protection", at("Database", "DeletionProtection"))
+		row("mpac-"+system+": PostgreSQL", database("DBInstanceClass"))
+		row("mpac-"+system+": two zones", database("MultiAZ"))
+		row("mpac-"+system+": days of backups", database("BackupRetentionPeriod"))
+		row("mpac-"+system+": deletion protection", database("DeletionProtection"))
 		row("mpac-"+system+": Redis", func(w *policy.World) string {
 			r := w.Stacks[system].Resources["Redis"]
 			return r.Text("NumCacheClusters") + " x " + r.Text("CacheNodeType")

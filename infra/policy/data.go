@@ -160,7 +160,7 @@ func checkBackups(c *checker, s *template.Stack) {
 			c.want(r.Name, "NumCacheClusters", r.Text("NumCacheClusters"), nodes)
 			c.stays(r, "Snapshot")
 		case "AWS::ElasticLoadBalancingV2::LoadBalancer":
-			c.want(r.Name, "deletion protection", attribute(r, "LoadBalancerAttributes", "deletion_protection.enabled"), prod)
+			c.want(r.Name, "deletion protection", attribute(r, "deletion_protection.enabled"), prod)
 		case "AWS::KMS::Key", "AWS::S3::Bucket":
 			c.stays(r, "Retain")
 		case "AWS::EC2::Volume":
@@ -195,9 +195,9 @@ func (c *checker) connections(db *template.Resource) {
 	}
 }
 
-// attribute is the value of a load balancer's or a target group's attribute.
-func attribute(r *template.Resource, list, key string) string {
-	for _, a := range r.List(list) {
+// attribute is the value of a load balancer's attribute.
+func attribute(r *template.Resource, key string) string {
+	for _, a := range r.List("LoadBalancerAttributes") {
 		if template.Text(template.At(a, "Key")) == key {
 			return template.Text(template.Object(a)["Value"])
 		}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,18 +12,21 @@ import (
 // checkEdge: load balancers, listeners, names.
 func checkEdge(c *checker, system string, stacks []*template.Stack) {
 	for _, lb := range of(stacks, "AWS::ElasticLoadBalancingV2::LoadBalancer") {
-		c.want(lb.Name, "access logs", attribute(lb, "LoadBalancerAttributes", "access_logs.s3.enabled"), "true")
-		c.want(lb.Name, "the access logs' bucket", attribute(lb, "LoadBalancerAttributes", "access_logs.s3.bucket"), "${AccessLogBucket}")
-		c.want(lb.Name, "invalid header fields", attribute(lb, "LoadBalancerAttributes", "routing.http.drop_invalid_header_fields.enabled"), "true")
-		idle := attribute(lb, "LoadBalancerAttributes", "idle_timeout.timeout_seconds")
+		c.want(lb.Name, "access logs", attribute(lb, "access_logs.s3.enabled"), "true")
+		c.want(lb.Name, "the access logs' bucket", attribute(lb, "access_logs.s3.bucket"), "${AccessLogBucket}")
+		c.want(lb.Name, "invalid header fields", attribute(lb, "routing.http.drop_invalid_header_fields.enabled"), "true")
+		idle := attribute(lb, "idle_timeout.timeout_seconds")
 		// The WebSocket's ping is 30 s.
 		if seconds := (&template.Resource{Properties: map[string]any{"s": idle}}).Int("s"); seconds <= 60 {
 			c.say(lb.Name, "connections are cut after %ss of silence, and terminals speak each 30s", idle)
 		}
 		c.listeners(system, stacks, lb)
 	}
-	if system == "obs" && !c.world.DNS {
-		return
+	if system == "obs" {
+		c.shares(stacks)
+		if !c.world.DNS {
+			return
+		}
 	}
 	var names []string
 	for _, r := range of(stacks, "AWS::Route53::RecordSet") {
@@ -41,6 +45,37 @@ func checkEdge(c *checker, system string, stacks []*template.Stack) {
 		if len(got) != len(systems[system].names) {
 			c.say(r.Name, "it is for %v", got)
 		}
+	}
+}
+
+// shares: telemetry goes to Alloy, by POST alone; the rest to Grafana, which lets nobody in without a name.
+func (c *checker) shares(stacks []*template.Stack) {
+	want := map[string]string{"AlloyTargetGroup": "otlp.obs." + c.world.Manifest.Environments[c.world.Env].Domain, "GrafanaTargetGroup": "grafana.obs." + c.world.Manifest.Environments[c.world.Env].Domain}
+	for _, r := range of(stacks, "AWS::ElasticLoadBalancingV2::ListenerRule") {
+		target := r.Ref("Actions.0.TargetGroupArn").Resource
+		if target == "" {
+			continue
+		}
+		host, paths := "", ""
+		for _, condition := range r.List("Conditions") {
+			host += strings.Join(template.Texts(template.At(condition, "HostHeaderConfig.Values")), " ")
+			paths += strings.Join(template.Texts(template.At(condition, "PathPatternConfig.Values")), " ")
+		}
+		switch {
+		case c.world.DNS:
+			c.want(r.Name, "the host", host, want[target])
+		case target == "AlloyTargetGroup":
+			c.want(r.Name, "the paths", paths, "/v1/*")
+		default:
+			c.want(r.Name, "the paths", paths, "*")
+		}
+		delete(want, target)
+	}
+	if len(want) > 0 {
+		c.say("", "no rule of the load balancer leads to %v", slices.Sorted(maps.Keys(want)))
+	}
+	if task := find(stacks, "GrafanaTask"); task != nil {
+		c.want(task.Name, "GF_AUTH_ANONYMOUS_ENABLED", variable(containerOf(task, "grafana"), "GF_AUTH_ANONYMOUS_ENABLED"), "false")
 	}
 }
 
@@ -102,6 +137,9 @@ func checkFirewall(c *checker, system string, stacks []*template.Stack) {
 		}
 	}
 	c.want(acl.Name, "what it stands before", protects, "Alb")
+	if second := template.At(acl.Properties, "Rules.1"); system == "obs" && (template.At(second, "Action.Allow") == nil || template.Text(template.At(second, "Statement.ByteMatchStatement.SearchString")) != "otlp.") {
+		c.say(acl.Name, "telemetry is held to more than the rate rule")
+	}
 	var managed []string
 	for _, rule := range acl.List("Rules") {
 		name := template.Text(template.At(rule, "Name"))

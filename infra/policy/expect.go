@@ -173,7 +173,8 @@ var systems = map[string]system{
 			"Grafana -> s3:443", "Alloy -> s3:443", "Box -> s3:443",
 		},
 		names: []string{"grafana.obs", "otlp.obs"},
-		types: []string{"AWS::EC2::Volume", "AWS::EC2::NetworkInterface", "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::AutoScalingGroup", "AWS::IAM::InstanceProfile", "AWS::SecretsManager::Secret",
+		types: []string{
+			"AWS::EC2::Volume", "AWS::EC2::NetworkInterface", "AWS::EC2::LaunchTemplate", "AWS::AutoScaling::AutoScalingGroup", "AWS::IAM::InstanceProfile", "AWS::SecretsManager::Secret",
 			"AWS::ServiceDiscovery::PrivateDnsNamespace", "AWS::ServiceDiscovery::Service", // the box finds Alloy by its name
 		},
 		counted: []string{"SizeRestrictions_BODY", "SizeRestrictions_QUERYSTRING"}, // Grafana's Explore keeps its state in the address
@@ -209,7 +210,7 @@ var systems = map[string]system{
 
 const (
 	databaseUser = "arn:aws:rds-db:ap-northeast-1:111122223333:dbuser:${Database.DbiResourceId}/"
-	secret       = "arn:aws:secretsmanager:ap-northeast-1:111122223333:secret:"
+	secret       = "arn:aws:secretsmanager:ap-northeast-1:111122223333:secret:" //nolint:gosec // where secrets are, not what they are
 	matcherTask  = "arn:aws:ecs:ap-northeast-1:111122223333:task-definition/mpac-pgw-{env}-matcher:*"
 )
 

@@ -173,17 +173,8 @@ func (c *checker) resourceStatement(r *template.Resource, st statement) {
 func checkGrants(c *checker, system string, stacks []*template.Stack) {
 	got := map[string][]string{}
 	for _, r := range of(stacks, "AWS::IAM::Role") {
-		for _, p := range r.List("Policies") {
-			for _, st := range statements(template.Object(p)["PolicyDocument"]) {
-				for _, a := range st.Actions {
-					for _, resource := range template.Texts(st.Resource) {
-						if guarded(a) {
-							grant := a + " on " + c.anyEnvironment(resource)
-							got[grant] = append(got[grant], r.Name)
-						}
-					}
-				}
-			}
+		for _, grant := range c.grantsOf(r) {
+			got[grant] = append(got[grant], r.Name)
 		}
 	}
 	want := systems[system].grants
@@ -199,6 +190,24 @@ func checkGrants(c *checker, system string, stacks []*template.Stack) {
 		}
 	}
 	c.ownRoles(stacks)
+}
+
+// grantsOf are what a role may do that the tables name.
+func (c *checker) grantsOf(r *template.Resource) []string {
+	var grants []string
+	for _, p := range r.List("Policies") {
+		for _, st := range statements(template.Object(p)["PolicyDocument"]) {
+			for _, a := range st.Actions {
+				if !guarded(a) {
+					continue
+				}
+				for _, resource := range template.Texts(st.Resource) {
+					grants = append(grants, a+" on "+c.anyEnvironment(resource))
+				}
+			}
+		}
+	}
+	return grants
 }
 
 // anyEnvironment takes the environment out of a name.

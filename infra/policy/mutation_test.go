@@ -145,6 +145,10 @@ var mutations = []mutation{
 	{"large bodies blocked", pos, "WebAcl", "              RuleActionOverrides: [{Name: SizeRestrictions_BODY, ActionToUse: {Count: {}}}]\n", "", "firewall"},
 	{"our own systems throttled", gate, "ExemptAddresses", "!Join [\",\", !Ref SmartposNatAddresses]", "\"192.0.2.1/32\"", "firewall"},
 
+	{"telemetry held against rules for browsers", vpc, "WebAcl", "SearchString: otlp.", "SearchString: grafana.", "firewall"},
+	{"telemetry into Grafana", obs, "", "Actions: [{Type: forward, TargetGroupArn: !Ref AlloyTargetGroup}]", "Actions: [{Type: forward, TargetGroupArn: !Ref GrafanaTargetGroup}]", "edge"},
+	{"Grafana for everybody", obs, "", `GF_AUTH_ANONYMOUS_ENABLED, Value: "false"`, `GF_AUTH_ANONYMOUS_ENABLED, Value: "true"`, "edge"},
+
 	// The matcher, the box, the alarms, the form.
 	{"the matcher by London time", gate, "MatcherSchedule", "Asia/Tokyo", "Europe/London", "schedule"},
 	{"no dead letters", gate, "MatcherSchedule", "        DeadLetterConfig: {Arn: !GetAtt MatcherDeadLetters.Arn}\n", "", "schedule"},
@@ -209,13 +213,14 @@ func (b broken) ReadFile(name string) ([]byte, error) {
 	if err != nil || name != b.file {
 		return text, err //nolint:wrapcheck // a file system's own errors
 	}
-	head, rest := "", string(text)
+	rest := string(text)
 	if b.resource != "" {
 		at := strings.Index(rest, "\n  "+b.resource+":\n")
 		if at < 0 {
 			b.t.Fatalf("%s has no %s", name, b.resource)
 		}
-		head, rest = rest[:at+1], rest[at+1:]
+		head := rest[:at+1]
+		rest = rest[at+1:]
 		// The block ends where the next name at its depth begins.
 		lines := strings.SplitAfter(rest, "\n")
 		end := len(lines[0])

@@ -21,7 +21,6 @@ type size struct {
 	check       string // the container's own health check
 	ready       string // what the load balancer asks
 	readyPort   string // empty: the same
-	requests    bool   // scaled by requests per target too
 }
 
 func (z size) names() []string {
@@ -221,7 +220,8 @@ func checkScaling(c *checker, system string, stacks []*template.Stack) {
 			}
 			c.counts(service, target, z, name)
 			for _, p := range []struct{ suffix, metric, value string }{
-				{"ScalingByCpu", "ECSServiceAverageCPUUtilization", "60"}, {"ScalingByMemory", "ECSServiceAverageMemoryUtilization", "70"},
+				{"ScalingByCpu", "ECSServiceAverageCPUUtilization", "60"},
+				{"ScalingByMemory", "ECSServiceAverageMemoryUtilization", "70"},
 				{"ScalingByRequests", "ALBRequestCountPerTarget", ""},
 			} {
 				c.scalingPolicy(find(stacks, name+p.suffix), target, name+p.suffix, p.metric, p.value)

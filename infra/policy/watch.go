@@ -72,29 +72,12 @@ func (c *checker) failed(stacks []*template.Stack, name, group string, again boo
 func checkAlarms(c *checker, _ string, stacks []*template.Stack) {
 	watched := map[string]map[string]bool{} // resource -> metrics
 	for _, a := range of(stacks, "AWS::CloudWatch::Alarm") {
-		if topic := a.Ref("AlarmActions.0"); topic.Resource != "AlarmTopic" {
-			c.say(a.Name, "nobody hears it")
-		}
-		if a.Text("AlarmDescription") == "" {
-			c.say(a.Name, "it does not say what it means")
-		}
-		if a.Text("ActionsEnabled") == "false" {
-			c.say(a.Name, "it is switched off")
-		}
-		for ref := range template.References(a.Get("Dimensions")) {
-			if watched[ref.Resource] == nil {
-				watched[ref.Resource] = map[string]bool{}
+		c.alarm(a)
+		for _, name := range watchedBy(a) {
+			if watched[name] == nil {
+				watched[name] = map[string]bool{}
 			}
-			watched[ref.Resource][a.Text("MetricName")] = true
-		}
-		for _, d := range template.Texts(a.Get("Dimensions")) {
-			// Redis's nodes are named after their group: a text that holds its name.
-			if strings.Contains(d, "${Redis}-001") {
-				if watched["Redis"] == nil {
-					watched["Redis"] = map[string]bool{}
-				}
-				watched["Redis"][a.Text("MetricName")] = true
-			}
+			watched[name][a.Text("MetricName")] = true
 		}
 	}
 	for _, s := range stacks {
@@ -113,6 +96,33 @@ func checkAlarms(c *checker, _ string, stacks []*template.Stack) {
 	if !heard {
 		c.say("AlarmTopic", "nobody listens to the alarms")
 	}
+}
+
+func (c *checker) alarm(a *template.Resource) {
+	if topic := a.Ref("AlarmActions.0"); topic.Resource != "AlarmTopic" {
+		c.say(a.Name, "nobody hears it")
+	}
+	if a.Text("AlarmDescription") == "" {
+		c.say(a.Name, "it does not say what it means")
+	}
+	if a.Text("ActionsEnabled") == "false" {
+		c.say(a.Name, "it is switched off")
+	}
+}
+
+// watchedBy are the resources whose figures an alarm is about.
+func watchedBy(a *template.Resource) []string {
+	var names []string
+	for ref := range template.References(a.Get("Dimensions")) {
+		names = append(names, ref.Resource)
+	}
+	for _, d := range template.Texts(a.Get("Dimensions")) {
+		// Redis's nodes are named after their group: a text that holds its name.
+		if strings.Contains(d, "${Redis}-001") {
+			names = append(names, "Redis")
+		}
+	}
+	return names
 }
 
 // alarmsOf are the figures of a resource that must be watched.

@@ -272,32 +272,40 @@ func uses(v any, found func(kind, name string)) {
 		}
 	case map[string]any:
 		for key, inner := range v {
-			switch key {
-			case "Ref":
-				found("ref", str(inner))
-			case "Fn::GetAtt":
-				if l := List(inner); len(l) == 2 {
-					found("att", str(l[0]))
-				}
-			case "Fn::Sub":
+			if key == "Fn::Sub" {
 				usesOfSub(inner, found)
 				continue
-			case "Condition":
-				if s, ok := inner.(string); ok && len(v) == 1 {
-					found("condition", s)
-				}
-			case "Fn::If":
-				if l := List(inner); len(l) == 3 {
-					found("condition", str(l[0]))
-				}
-			case "Fn::FindInMap":
-				if l := List(inner); len(l) > 0 {
-					found("map", str(l[0]))
-				}
+			}
+			if kind, name := used(key, inner, len(v) == 1); kind != "" {
+				found(kind, name)
 			}
 			uses(inner, found)
 		}
 	}
+}
+
+// used is what a function by itself refers to; kind is "" when that is nothing.
+func used(fn string, arg any, alone bool) (kind, name string) {
+	first := ""
+	if l := List(arg); len(l) > 0 {
+		first = str(l[0])
+	}
+	switch fn {
+	case "Ref":
+		return "ref", str(arg)
+	case "Fn::GetAtt":
+		return "att", first
+	case "Fn::If":
+		return "condition", first
+	case "Fn::FindInMap":
+		return "map", first
+	case "Condition":
+		// In a policy's statement it is something else.
+		if name, isText := arg.(string); isText && alone {
+			return "condition", name
+		}
+	}
+	return "", ""
 }
 
 func usesOfSub(v any, found func(kind, name string)) {
