@@ -68,6 +68,10 @@ fmt: $(TOOLS)/golangci-lint ## Format the code
 bench: deps ## Run the benchmarks, each beside its floor
 	go test -run '^$$' -bench . -benchtime 3s ./pgw/... ./smartpos/... | grep -v '^?\|no test files'
 
+.PHONY: bench-obs
+bench-obs: deps build ## Measure what telemetry costs: the gateway's create with and without, in turns
+	go test -run '^$$' -bench TelemetryCost -benchtime 1x -timeout 20m ./e2e/bench
+
 .PHONY: ci
 ci: ## What the pull request runs
 	bash .ci/run
