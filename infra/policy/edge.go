@@ -140,7 +140,15 @@ func checkFirewall(c *checker, system string, stacks []*template.Stack) {
 	if second := template.At(acl.Properties, "Rules.1"); system == "obs" && (template.At(second, "Action.Allow") == nil || template.Text(template.At(second, "Statement.ByteMatchStatement.SearchString")) != "otlp.") {
 		c.say(acl.Name, "telemetry is held to more than the rate rule")
 	}
-	var managed []string
+	c.managed(system, acl)
+	if template.Text(template.At(acl.Properties, "Rules.0.Name")) != "rate" {
+		c.say(acl.Name, "its first rule is not the rate rule")
+	}
+}
+
+// managed: AWS's rules block; only the sizes that the tables name are counted.
+func (c *checker) managed(system string, acl *template.Resource) {
+	var names []string
 	for _, rule := range acl.List("Rules") {
 		name := template.Text(template.At(rule, "Name"))
 		if rate := template.At(rule, "Statement.RateBasedStatement"); rate != nil {
@@ -151,7 +159,7 @@ func checkFirewall(c *checker, system string, stacks []*template.Stack) {
 		if group == nil {
 			continue
 		}
-		managed = append(managed, template.Text(template.At(group, "Name")))
+		names = append(names, template.Text(template.At(group, "Name")))
 		if template.At(rule, "OverrideAction.None") == nil {
 			c.say(acl.Name, "%s is only counted", name)
 		}
@@ -165,12 +173,9 @@ func checkFirewall(c *checker, system string, stacks []*template.Stack) {
 		}
 	}
 	for _, want := range []string{"AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"} {
-		if !slices.Contains(managed, want) {
+		if !slices.Contains(names, want) {
 			c.say(acl.Name, "%s is not among its rules", want)
 		}
-	}
-	if template.Text(template.At(acl.Properties, "Rules.0.Name")) != "rate" {
-		c.say(acl.Name, "its first rule is not the rate rule")
 	}
 }
 
