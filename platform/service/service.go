@@ -22,6 +22,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/httpserver"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/problem"
 	"github.com/mpac-cloud/mpac/platform/telemetry"
 )
 
@@ -93,7 +94,7 @@ func (s Service[C]) Command() *cobra.Command {
 		root.AddCommand(s.migrate())
 	}
 	if s.Routes != nil {
-		root.AddCommand(s.routes())
+		root.AddCommand(s.routes(), s.errors())
 	}
 	if s.Serve != nil {
 		root.AddCommand(s.health())
@@ -199,6 +200,16 @@ func (s Service[C]) routes() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
+}
+
+// errors is hidden: docs/errors.md is made from it.
+func (s Service[C]) errors() *cobra.Command {
+	return &cobra.Command{
+		Use: "errors", Short: "List the errors that it may answer with, as JSON", Args: cobra.NoArgs, Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(problem.All())
+		},
+	}
 }
 
 func (s Service[C]) config() *cobra.Command {
