@@ -56,13 +56,24 @@ func answered(err error) bool {
 	return errors.Is(err, goredis.Nil) || goredis.HasErrorPrefix(err, "NOSCRIPT")
 }
 
-// observePool tells how the client's connections are used.
+// pingPatience is how long Redis may take to show that it is there.
+const pingPatience = 200 * time.Millisecond
+
+// observePool tells how the client's connections are used, and whether Redis answers: it is no condition of readiness, so this is
+// where its loss shows.
 func observePool(client *goredis.Client) {
-	names.Observe(func(_ context.Context, say names.Say) {
+	names.Observe(func(ctx context.Context, say names.Say) {
+		limit, cancel := context.WithTimeout(ctx, pingPatience)
+		defer cancel()
+		up := 0.0
+		if client.Ping(limit).Err() == nil {
+			up = 1
+		}
+		say(names.DependencyUp, up, names.Dependency.Is("redis"))
 		s := client.PoolStats()
 		say(names.RedisPool, float64(s.TotalConns-s.IdleConns), names.PoolState.Is("used"))
 		say(names.RedisPool, float64(s.IdleConns), names.PoolState.Is("idle"))
-	}, names.RedisPool)
+	}, names.RedisPool, names.DependencyUp)
 }
 
 // Figures reads Redis's own figures; system is whose Redis it is. Without a client there are none.

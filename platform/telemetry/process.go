@@ -11,7 +11,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
-var born = time.Now() //nolint:forbidigo // the process's own age, by the machine's clock
+var born = time.Now()
 
 // observeProcess tells the process's age, processor time and memory.
 func observeProcess() {

@@ -104,8 +104,9 @@ func redactAttr(a slog.Attr) slog.Attr {
 		return slog.Group(a.Key, clean...)
 	case slog.KindAny:
 		return redactAny(a.Key, v.Any())
+	default: // numbers, times and truths tell no secret
+		return a
 	}
-	return a
 }
 
 // redactAny looks at a value as the log would write it.
@@ -174,7 +175,7 @@ func redactAttributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 			continue
 		}
 		text := kv.Value.AsString()
-		clean := text
+		var clean string
 		switch {
 		case withQuery[kv.Key]:
 			clean, _, _ = strings.Cut(text, "?")

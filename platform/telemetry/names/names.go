@@ -162,7 +162,9 @@ type Histogram struct {
 	inst metric.Float64Histogram
 }
 
-func histogram(name, unit, description string, keys ...*Key) *Histogram {
+// histogram is of seconds: its edges are those of the platform's promises.
+func histogram(name, description string, keys ...*Key) *Histogram {
+	const unit = "s"
 	return &Histogram{define(KindHistogram, name, unit, description, keys), must(meter().Float64Histogram(name, metric.WithUnit(unit), metric.WithDescription(description)))}
 }
 

@@ -7,12 +7,12 @@ var (
 	DBPoolWait        = tally("mpac.db.pool.wait", "s", "Time that callers have waited for a connection of the pool")
 	DBRepeated        = counter("mpac.db.transactions.repeated", "{transaction}", "Transactions run again after losing a serialization or deadlock fight")
 	DependencyUp      = gauge("mpac.dependency.up", "", "1 when the readiness check passed last, by dependency", Dependency)
-	RedisDuration     = histogram("mpac.redis.command.duration", "s", "Time of Redis commands as the caller waits, by outcome", RedisResult)
+	RedisDuration     = histogram("mpac.redis.command.duration", "Time of Redis commands as the caller waits, by outcome", RedisResult)
 	RedisPool         = gauge("mpac.redis.pool.connections", "{connection}", "Connections of the process's Redis pool, by state", PoolState)
 	LimiterLocal      = counter("mpac.limiter.local", "{request}", "Requests counted by one task alone because Redis did not answer")
 	LimiterRefused    = counter("mpac.limiter.refused", "{request}", "Requests refused because a limit was used up, by limit", Limit)
 
-	JobsDuration  = histogram("mpac.jobs.duration", "s", "Time of a job's work, by kind and outcome", JobKind, JobOutcome)
+	JobsDuration  = histogram("mpac.jobs.duration", "Time of a job's work, by kind and outcome", JobKind, JobOutcome)
 	JobsQueued    = gauge("mpac.jobs.queued", "{job}", "Jobs in the queue, by queue and state", Queue, JobState)
 	JobsOldest    = gauge("mpac.jobs.oldest.age", "s", "Age of the oldest job that is due and not taken, by queue; 0 when there is none", Queue)
 	JobsDiscarded = gauge("mpac.jobs.discarded", "{job}", "Jobs given up for good, by queue", Queue)
@@ -32,8 +32,8 @@ var (
 	PaymentIntents  = counter("mpac.payment_intents", "{intent}", "PaymentIntents that came into a state, by state, provider and method", IntentState, Provider, Method)
 	Refunds         = counter("mpac.refunds", "{refund}", "Refunds that came into a state, by state, provider and method", RefundState, Provider, Method)
 	MoneyMoved      = counter("mpac.money.moved", "{minor_unit}", "Money taken from and returned to customers, in the currency's minor unit", Direction, Currency, Provider, Method)
-	ConfirmDuration = histogram("mpac.payment.confirm.duration", "s", "From the arrival of a confirm to the PaymentIntent's final state: the customer's wait", Provider, Method, FinalState)
-	ProviderCalls   = histogram("mpac.provider.duration", "s", "Time of a call to a payment provider, by provider, operation and outcome", Provider, Operation, CallOutcome)
+	ConfirmDuration = histogram("mpac.payment.confirm.duration", "From the arrival of a confirm to the PaymentIntent's final state: the customer's wait", Provider, Method, FinalState)
+	ProviderCalls   = histogram("mpac.provider.duration", "Time of a call to a payment provider, by provider, operation and outcome", Provider, Operation, CallOutcome)
 
 	UnknownOutcomes = gauge("mpac.payments.unknown", "{payment}", "Payments whose outcome is unknown and asked after, by provider", Provider)
 	UnknownOldest   = gauge("mpac.payments.unknown.oldest.age", "s", "Age of the oldest payment whose outcome is unknown, by provider; 0 when there is none", Provider)
@@ -45,7 +45,7 @@ var (
 	WebhooksReceived   = counter("mpac.webhooks.received", "{webhook}", "Notifications of payment providers, by what became of them", Provider, HookOutcome)
 
 	EventsNumbered  = counter("mpac.events.numbered", "{event}", "Events that got their position in the feed")
-	EventsLag       = histogram("mpac.events.lag", "s", "From an event's birth to its position in the feed, for the oldest of each batch")
+	EventsLag       = histogram("mpac.events.lag", "From an event's birth to its position in the feed, for the oldest of each batch")
 	EventsWaiting   = gauge("mpac.events.waiting", "{event}", "Committed events without a position in the feed yet, counted up to 10000")
 	PartitionStrays = gauge("mpac.partition.strays", "{row}", "Rows in DEFAULT partitions: no partition was made for their day", Database)
 	LedgerImbalance = gauge("mpac.ledger.imbalance", "{minor_unit}", "By how much the ledger transactions of the last ten minutes do not balance: always 0")
@@ -64,7 +64,7 @@ var (
 	ReconDayTime    = gauge("mpac.recon.day.duration", "s", "How long the newest day's runs took, the longest of them", Provider)
 	ReconDayFailed  = gauge("mpac.recon.day.failed", "", "1 when a run of the newest day failed", Provider)
 	ReconRuns       = counter("mpac.recon.runs", "{run}", "Runs of the matcher, by provider and outcome", Provider, RunOutcome)
-	ReconRunSeconds = histogram("mpac.recon.duration", "s", "Time of a matcher's run, by provider", Provider)
+	ReconRunSeconds = histogram("mpac.recon.duration", "Time of a matcher's run, by provider", Provider)
 )
 
 // svc-smarttab.
@@ -80,7 +80,7 @@ var (
 	Receipts        = counter("mpac.receipts", "{receipt}", "Receipts issued, by kind", ReceiptKind)
 
 	FeedEvents  = counter("mpac.feed.events", "{event}", "Events of the payment gateway's feed that have taken effect, by type", EventType)
-	FeedLag     = histogram("mpac.feed.lag", "s", "From an event's birth at the payment gateway to its effect here")
+	FeedLag     = histogram("mpac.feed.lag", "From an event's birth at the payment gateway to its effect here")
 	FeedContact = gauge("mpac.feed.last_contact.age", "s", "Since the payment gateway's feed last answered")
 	FeedParked  = gauge("mpac.feed.parked", "{event}", "Events of the payment gateway's feed that could not be applied")
 )
@@ -128,8 +128,8 @@ var (
 // The API gateway. The edge says them of itself, Kong's sidecar of Kong.
 var (
 	GatewayRequests  = counter("mpac.gateway.requests", "{request}", "Requests at the API gateway, by service, route, status and who answered", GatewayService, GatewayRoute, GatewayCode, GatewaySource)
-	GatewayDuration  = histogram("mpac.gateway.duration", "s", "Time of requests at the API gateway, by service", GatewayService)
-	GatewayUpstream  = histogram("mpac.gateway.upstream.duration", "s", "Time until the service behind the API gateway began its answer, by service", GatewayService)
+	GatewayDuration  = histogram("mpac.gateway.duration", "Time of requests at the API gateway, by service", GatewayService)
+	GatewayUpstream  = histogram("mpac.gateway.upstream.duration", "Time until the service behind the API gateway began its answer, by service", GatewayService)
 	GatewayConfigAge = gauge("mpac.gateway.config.age", "s", "Since the API gateway's configuration was last found fresh")
 	GatewayRejected  = gauge("mpac.gateway.config.rejected", "", "1 while the newest configuration is refused and an older one served")
 )
