@@ -240,7 +240,7 @@ func TestTheCollectorTakesItsConfiguration(t *testing.T) {
 	c := exec.CommandContext(t.Context(), collector, "validate", "--config", "collector/config.yaml")
 	c.Env = []string{
 		"OTLP_HTTP_LISTEN=127.0.0.1:4318", "OTLP_GRPC_LISTEN=127.0.0.1:4317", "TRACE_SAMPLING_PERCENT=10", "PROMETHEUS_URL=http://127.0.0.1:9090",
-		"LOKI_URL=http://127.0.0.1:3100", "TEMPO_OTLP=127.0.0.1:4317", "HEALTH_LISTEN=127.0.0.1:13133", "OTLP_SELF=http://127.0.0.1:4318",
+		"LOKI_URL=http://127.0.0.1:3100", "TEMPO_OTLP=127.0.0.1:4317", "HEALTH_LISTEN=127.0.0.1:13133", "MPAC_ENVIRONMENT=local", "OTLP_SELF=http://127.0.0.1:4318",
 	}
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

@@ -41,6 +41,7 @@ var rightlyEmpty = map[string]string{
 var emptySelectors = map[string]string{
 	`http_response_status_code=~"5.."`: "an error of ours: the provider's fault and PostgreSQL's pause make it",
 	`code=~"5.."`:                      "the same, at the gateway",
+	`outcome=~"unknown|not_now"`:       "calls without outcome: the provider's fault makes them",
 	`otelcol_exporter_send_failed`:     "telemetry that could not be handed on",
 }
 
@@ -149,6 +150,9 @@ func (s *stackUp) refund(t *testing.T, shop *till.Till) {
 	t.Helper()
 	paid, err := shop.SellQR(700)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shop.Await(paid.ID, "completed"); err != nil {
 		t.Fatal(err)
 	}
 	if err := shop.Refund(paid.ID, 300, "refund-"+paid.ID); err != nil {
@@ -396,10 +400,19 @@ func (s *stackUp) faults(t *testing.T, shop *till.Till) {
 	var selling sync.WaitGroup
 	selling.Go(func() { s.sellInVain(ctx, shop) })
 	s.Signal("redis", syscall.SIGSTOP)
-	s.Signal("svc-portal", syscall.SIGSTOP)
 	began := time.Now()
-	for _, name := range []string{"DependencyDown", "ServiceSilent", "ProviderDown"} {
-		await(t, 8*time.Minute, name+" is paged", func() error { return s.paged(name, "firing") })
+	await(t, 4*time.Minute, "Redis is missed", func() error { return s.told("ticket", "RedisDown", "firing") })
+	s.Signal("redis", syscall.SIGCONT)
+	t.Logf("RedisDown was told after %s", time.Since(began).Round(time.Second))
+	await(t, 8*time.Minute, "ProviderDown is paged", func() error { return s.told("page", "ProviderDown", "firing") })
+	t.Logf("ProviderDown was paged after %s", time.Since(began).Round(time.Second))
+	await(t, time.Minute, "calls without outcome show", func() error {
+		return s.shows(t, "prometheus", `mpac_provider_duration_seconds_count{outcome=~"unknown|not_now"}`)
+	})
+	s.Signal("pgw-backend", syscall.SIGSTOP)
+	began = time.Now()
+	for _, name := range []string{"FeedStalled", "ServiceSilent"} {
+		await(t, 6*time.Minute, name+" is paged", func() error { return s.told("page", name, "firing") })
 		t.Logf("%s was paged after %s", name, time.Since(began).Round(time.Second))
 	}
 	for piece, why := range map[string]string{
@@ -410,15 +423,14 @@ func (s *stackUp) faults(t *testing.T, shop *till.Till) {
 	await(t, time.Minute, "errors show in the log", func() error {
 		return s.shows(t, "loki", `{service_name="pgw-backend"} | severity_text=~"ERROR|WARN"`)
 	})
-	s.Signal("svc-portal", syscall.SIGCONT)
-	s.Signal("redis", syscall.SIGCONT)
+	s.Signal("pgw-backend", syscall.SIGCONT)
 	stop()
 	selling.Wait()
 	if err := sandbox.Do(t.Context(), api.Request{Method: http.MethodDelete, Path: "/api/faults"}, nil); err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"DependencyDown", "ServiceSilent"} {
-		await(t, 8*time.Minute, name+" is over", func() error { return s.paged(name, "resolved") })
+	for _, name := range []string{"FeedStalled", "ServiceSilent"} {
+		await(t, 8*time.Minute, name+" is over", func() error { return s.told("page", name, "resolved") })
 	}
 	if _, err := shop.SellQR(500); err != nil {
 		t.Errorf("the platform does not sell again: %v", err)
@@ -440,8 +452,8 @@ func (s *stackUp) sellInVain(ctx context.Context, shop *till.Till) {
 	}
 }
 
-func (s *stackUp) paged(name, status string) error {
-	a, heard := s.pages.of("page", name)
+func (s *stackUp) told(contact, name, status string) error {
+	a, heard := s.pages.of(contact, name)
 	if !heard || a.Status != status {
 		return fmt.Errorf("heard %v, %q", heard, a.Status)
 	}
