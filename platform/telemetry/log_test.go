@@ -17,7 +17,7 @@ func TestSecretsNeverReachTheLog(t *testing.T) {
 	}
 	var out bytes.Buffer
 	log := slog.New(newLogHandler(&out, nil, "test")).With("api_secret", secrets[2])
-	log.InfoContext(t.Context(), "key "+secrets[0], "header", "Bearer "+secrets[1], "password", secrets[2], "note", "card "+secrets[3]+" seen")
+	log.Info("key", "value", "key "+secrets[0], "header", "Bearer "+secrets[1], "password", secrets[2], "note", "card "+secrets[3]+" seen")
 	log.Warn("x", "err", errors.New("dial postgres://svc:"+secrets[2]+"@127.0.0.1/db: refused"), slog.Group("g", slog.String("memo", secrets[4])))
 	log.Error("x", "url", "/v1/payment_intents/pi_1?payment_token="+secrets[2]+"&x=1", "auth", "HMAC-SHA256 pk_test_1:1702123456:"+secrets[5])
 	for _, s := range secrets {

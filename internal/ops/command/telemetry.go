@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"time"
 
@@ -26,7 +25,7 @@ func traced(ctx context.Context, root *cobra.Command) error {
 		return root.ExecuteContext(ctx)
 	}
 	// mpac speaks to people by itself and keeps no log.
-	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
 		defer cancel()

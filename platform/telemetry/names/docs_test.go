@@ -67,6 +67,7 @@ func prometheusName(m *names.Metric) string {
 		name += "_total"
 	case names.KindHistogram:
 		name += "_{bucket,count,sum}"
+	case names.KindGauge, names.KindUpDown: // as they are
 	}
 	return name
 }
