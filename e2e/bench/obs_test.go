@@ -163,7 +163,7 @@ func startReceiver(b *testing.B) string {
 		b.Fatal(err)
 	}
 	addr := address(b)
-	cmd := exec.Command("nice", "-n", "19", itself) //nolint:gosec // ourselves
+	cmd := exec.Command("nice", "-n", "19", itself)
 	cmd.Env = append(os.Environ(), receiverVariable+"="+addr)
 	run(b, cmd, "the receiver")
 	await(b, "http://"+addr+"/")
@@ -175,7 +175,7 @@ func startGateway(b *testing.B, p *platform.Platform, env ...string) string {
 	b.Helper()
 	seed, addr := p.Remembered(), address(b)
 	sandbox := p.Env("MPAC_SANDBOX_PAYPAY_URL")
-	cmd := exec.Command(filepath.Join(p.Bin(), "pgw-backend"), "serve") //nolint:gosec // our own binary
+	cmd := exec.Command(filepath.Join(p.Bin(), "pgw-backend"), "serve")
 	cmd.Env = append(os.Environ(), append([]string{
 		"MPAC_LOCAL=1", "LISTEN_ADDR=" + addr, "DATABASE_URL=" + seed.DatabaseURL(local.PGW, "pgw_backend"), "REDIS_URL=" + seed.Redis(),
 		"SEAL_KEY_FILE=" + filepath.Join(p.Dir(), "keys", "pgw.seal"), "PAYPAY_TEST_URL=" + sandbox, "PAYPAY_LIVE_URL=" + sandbox,
@@ -189,7 +189,7 @@ func startGateway(b *testing.B, p *platform.Platform, env ...string) string {
 func await(b *testing.B, url string) {
 	b.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		answer, err := http.Get(url) //nolint:gosec,noctx // ours
+		answer, err := http.Get(url) //nolint:noctx // ours
 		if err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {

@@ -29,7 +29,7 @@ func (in *Intent) tally() func(context.Context) {
 			} else {
 				names.PaymentIntents.Add(ctx, 1, names.IntentState.Is(state), provider, method)
 			}
-			switch t.kind {
+			switch t.kind { //nolint:exhaustive // the others move no money
 			case event.IntentSucceeded:
 				names.MoneyMoved.Add(ctx, amount, names.Direction.Is("taken"), currency, provider, method)
 			case event.RefundSucceeded:
