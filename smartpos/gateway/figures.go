@@ -70,6 +70,9 @@ func (g gatherer) Gather() ([]*dto.MetricFamily, error) {
 	for _, name := range slices.Sorted(maps.Keys(families)) {
 		if strings.HasPrefix(name, "kong_") && !strings.HasPrefix(name, "kong_memory_") && !strings.HasPrefix(name, "kong_nginx_timers") {
 			kept = append(kept, families[name])
+			if named := renamed(families[name]); named != nil {
+				kept = append(kept, named)
+			}
 		}
 	}
 	return kept, nil

@@ -214,7 +214,7 @@ go_goroutines 3
 	for _, f := range families {
 		names = append(names, f.GetName())
 	}
-	if got := strings.Join(names, " "); got != "kong_http_requests_total kong_kong_latency_ms" {
+	if got := strings.Join(names, " "); got != "kong_http_requests_total mpac_gateway_requests_total kong_kong_latency_ms" {
 		t.Errorf("pushed: %s", got)
 	}
 	if _, err := (gatherer{status.URL + "/nowhere\x7f", http.DefaultClient}).Gather(); err == nil {
