@@ -189,7 +189,7 @@ func startGateway(b *testing.B, p *platform.Platform, env ...string) string {
 func await(b *testing.B, url string) {
 	b.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		answer, err := http.Get(url) //nolint:noctx // ours
+		answer, err := http.Get(url)
 		if err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
