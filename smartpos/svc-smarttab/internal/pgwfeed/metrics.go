@@ -48,17 +48,31 @@ type contacts struct {
 	last map[int32]time.Time
 }
 
-// heard notes an answer; the zero time ends the reading of a shard.
-func (c *contacts) heard(shard int32, at time.Time) {
+// begun notes that this task listens from now on, unless it did already: a gateway that is away interrupts the reading again and
+// again, and its silence must go on counting.
+func (c *contacts) begun(shard int32, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == nil {
 		c.last = map[int32]time.Time{}
 	}
-	c.last[shard] = at
-	if at.IsZero() {
-		delete(c.last, shard)
+	if _, listens := c.last[shard]; !listens {
+		c.last[shard] = at
 	}
+}
+
+// heard notes an answer.
+func (c *contacts) heard(shard int32, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last[shard] = at
+}
+
+// gone notes that this task no longer listens.
+func (c *contacts) gone(shard int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.last, shard)
 }
 
 // observeContact tells how long the gateway has been silent, by the task that listens.

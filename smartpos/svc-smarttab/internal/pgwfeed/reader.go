@@ -37,7 +37,11 @@ func (r *Reader) Run(ctx context.Context) {
 func (r *Reader) follow(ctx context.Context, shard int32, shards chan<- int) {
 	for ctx.Err() == nil {
 		c, held, err := r.lease(ctx, shard)
-		if err == nil && held {
+		switch {
+		case err == nil && !held:
+			r.contacts.gone(shard) // another task listens, and tells
+		case err == nil:
+			r.contacts.begun(shard, r.Clock())
 			err = r.hold(ctx, shard, c, shards)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -52,7 +56,6 @@ func (r *Reader) hold(ctx context.Context, shard int32, c cursor, shards chan<- 
 	work, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
 	go r.renew(work, shard, lost)
-	defer r.contacts.heard(shard, time.Time{})
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
