@@ -28,6 +28,7 @@ func TestPlatform(t *testing.T) {
 			})
 		}
 	})
+	t.Run("pgw page", func(t *testing.T) { testPgwPage(t, p) })
 	t.Run("demo while others sell", func(t *testing.T) { testDemo(t, p) })
 	t.Run("crashes", func(t *testing.T) { testCrashes(t, p) })
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -35,7 +36,7 @@ func main() {
 func write() error {
 	tables := map[string][]kind{}
 	for _, s := range services {
-		out, err := exec.Command("go", "run", s.path, "errors").Output() //nolint:gosec // the paths above
+		out, err := exec.CommandContext(context.Background(), "go", "run", s.path, "errors").Output() //nolint:gosec // the paths above
 		if err != nil {
 			return fmt.Errorf("%s errors: %w", s.name, err)
 		}

@@ -318,6 +318,7 @@ func BenchmarkAppend(bench *testing.B) {
 		}
 	}
 	perEvent := func(b *testing.B, each int) {
+		b.Helper()
 		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*each), "µs/event")
 	}
 	bench.Run("floor", func(b *testing.B) {

@@ -45,6 +45,7 @@ func (s *Service) syncOver(ctx context.Context, scope postgres.Scope, a Attempt)
 	case newsAuthorized:
 		s.cancel(ctx, a)
 		return fmt.Errorf("%w: %s is held for a payment that is over, and being let go", errNoAnswer, a.ID)
+	default:
 	}
 	_, err := s.settle(ctx, scope, a.ID, n, settling{})
 	return err
