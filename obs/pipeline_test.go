@@ -138,14 +138,14 @@ func flatten(b *alloyBlock, prefix string, p part) {
 		p.settings[prefix+name] = settled(expression)
 	}
 	for _, child := range b.blocks {
-		switch {
-		case child.kind == "output":
+		switch child.kind {
+		case "output":
 			for signal, expression := range child.attributes {
 				for _, m := range reference.FindAllStringSubmatch(expression, -1) {
 					p.next[signal] = append(p.next[signal], m[1])
 				}
 			}
-		case child.kind == "policy":
+		case "policy":
 			flatten(child, prefix+"policy."+strings.Trim(child.attributes["name"], `"`)+".", p)
 		default:
 			flatten(child, prefix+child.kind+".", p)

@@ -64,7 +64,7 @@ func TestPreview(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(f), ".json")
 		d := s.draw(t, f)
 		path := filepath.Join(into, name+".html")
-		out, err := os.Create(path) //nolint:gosec // the folder is the caller's
+		out, err := os.Create(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ const cell = 34 // pixels of a grid's row
 
 func (s *stackUp) draw(t *testing.T, file string) drawn {
 	t.Helper()
-	text, err := os.ReadFile(file) //nolint:gosec // one of ours
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,6 +298,8 @@ func shown(v float64, unit string) string {
 			return fmt.Sprintf("%.1f h", v/3600)
 		}
 		return fmt.Sprintf("%.1f s", v)
+	case "none":
+		return strconv.FormatFloat(math.Round(v), 'g', 8, 64)
 	case "currencyJPY":
 		return fmt.Sprintf("¥%.0f", v)
 	case "bytes", "Bps":
@@ -314,7 +316,7 @@ body{background:#111217;color:#ccccdc;font:13px sans-serif;margin:14px} h1{font-
 .p{background:#181b1f;border:1px solid #2b2e34;overflow:hidden;padding:5px;display:flex;flex-direction:column}
 .row{background:none;border:none;font-weight:bold;font-size:14px} .t{font-weight:600;white-space:nowrap;overflow:hidden;text-overflow:ellipsis} .bad{color:#ff5c5c;font-weight:bold}
 .f{flex:1;display:flex;align-items:center;justify-content:center;font-size:30px;font-weight:bold;border-radius:3px;color:#fff}
-svg{flex:1;min-height:0;background:#14161a} .l{font-size:11px;max-height:45%;overflow:hidden} .l span{float:right} pre{margin:0;font-size:10px;overflow:hidden}
+svg{flex:1;min-height:0;background:#14161a} .l{font-size:11px;max-height:45%;overflow:hidden} .l span{float:right} pre{flex:none;margin:0;font-size:10px;overflow:hidden}
 .b{height:14px;margin-bottom:2px}</style><h1>{{.Title}}</h1><p>{{.Description}}</p><div class="g">
 {{range .Panels}}<div class="p {{if eq .Type "row"}}row{{end}}" title="{{.Description}}" style="grid-column:{{.Column}}/span {{.Width}};grid-row:{{.Row}}/span {{.Span}}">
 <div class="t">{{.Title}}{{if .Most}} <small style="color:#8e8e9a">max {{.Most}}</small>{{end}}</div>{{if .Problem}}<div class="bad">{{.Problem}}</div>{{end}}

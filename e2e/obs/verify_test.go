@@ -140,6 +140,7 @@ func TestVerify(t *testing.T) {
 		return err
 	})
 	t.Run("every panel shows something", s.panels)
+	t.Run("what happened is counted", s.counted)
 	t.Run("every rule has something to look at", s.rules)
 	t.Run("nothing but the watchdog fires", s.quiet)
 	t.Run("from a metric to the trace to its logs", s.links)
@@ -235,6 +236,24 @@ func (s *stackUp) panels(t *testing.T) {
 		}
 	}
 	t.Logf("%d questions of panels asked", asked)
+}
+
+// counted: an answer of 0 is one too; what the traffic surely did must be more.
+func (s *stackUp) counted(t *testing.T) {
+	for _, expr := range []string{
+		`mpac_payment_intents_total{state="created"}`, `mpac_payment_intents_total{state="succeeded"}`, `mpac_payment_intents_total{state="reconciled"}`,
+		`mpac_refunds_total{state="succeeded"}`, `mpac_money_moved_total{direction="taken"}`, `mpac_money_moved_total{direction="returned"}`,
+		`mpac_orders_total{state="open"}`, `mpac_orders_total{state="completed"}`, `mpac_bills_total{state="paid"}`, `mpac_store_sales_total{method="cash"}`,
+		`mpac_store_sales_total{method="qr"}`, `mpac_receipts_total`, `mpac_settlements_total{state="closed"}`, `mpac_settlements_total{state="reconciled"}`,
+		`mpac_device_tokens_total{outcome="issued"}`, `mpac_device_activations_total{outcome="activated"}`, `mpac_logins_total{outcome="success"}`,
+		`mpac_devices_connected`, `mpac_tenants{kind="store"}`, `mpac_webhooks_received_total{outcome="accepted"}`, `mpac_events_numbered_total`,
+		`mpac_feed_events_total`, `mpac_gateway_requests_total`, `mpac_recon_day_items{verdict="matched"}`, `mpac_recon_day_lines{result="parsed"}`,
+	} {
+		got, err := s.promql(t.Context(), "sum("+expr+")")
+		if err != nil || len(got) == 0 || got[0].last() <= 0 {
+			t.Errorf("%s counts nothing (%v %v)", expr, got, err)
+		}
+	}
 }
 
 func (s *stackUp) answers(ctx context.Context, kind, expr string) (int, error) {
@@ -401,7 +420,7 @@ func (s *stackUp) faults(t *testing.T, shop *till.Till) {
 	selling.Go(func() { s.sellInVain(ctx, shop) })
 	s.Signal("redis", syscall.SIGSTOP)
 	began := time.Now()
-	await(t, 4*time.Minute, "Redis is missed", func() error { return s.told("ticket", "RedisDown", "firing") })
+	await(t, 7*time.Minute, "Redis is missed", func() error { return s.told("ticket", "RedisDown", "firing") })
 	s.Signal("redis", syscall.SIGCONT)
 	t.Logf("RedisDown was told after %s", time.Since(began).Round(time.Second))
 	await(t, 8*time.Minute, "ProviderDown is paged", func() error { return s.told("page", "ProviderDown", "firing") })

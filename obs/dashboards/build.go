@@ -54,21 +54,27 @@ func page(uid, title, description string, variables []any, rows ...row) *Dashboa
 		open := false
 		place(&Panel{Type: "row", Title: r.title, Collapsed: &open, Panels: &[]any{}}, Grid{H: 1, W: 24, Y: y})
 		y++
-		x := 0
-		for _, p := range r.panels {
-			w := 24 / len(r.panels)
-			if len(r.panels) > 8 {
-				w = 3
+		for line := range slices.Chunk(r.panels, perLine(len(r.panels))) {
+			w := 24 / perLine(len(r.panels))
+			for i, p := range line {
+				g := Grid{H: r.height, W: w, X: i * w, Y: y}
+				if i == len(line)-1 { // the last takes what is left
+					g.W = 24 - g.X
+				}
+				place(p, g)
 			}
-			if x+w > 24 {
-				x, y = 0, y+r.height
-			}
-			place(p, Grid{H: r.height, W: w, X: x, Y: y})
-			x += w
+			y += r.height
 		}
-		y += r.height
 	}
 	return d
+}
+
+// perLine is how many of n panels stand side by side: up to eight, else two lines.
+func perLine(n int) int {
+	if n > 8 {
+		return (n + 1) / 2
+	}
+	return n
 }
 
 // alertsShown marks on every panel when pages were out.
@@ -98,10 +104,14 @@ func stat(title, description, unit, expr string, steps ...at) *Panel {
 	if len(steps) == 0 {
 		mode = "value"
 	}
+	var decimals *int
+	if unit == "none" || unit == "currencyJPY" { // things and yen are counted whole; increase() knows no whole
+		decimals = new(int)
+	}
 	return &Panel{
 		Type: "stat", Title: title, Description: description, Datasource: &Prometheus, PluginVersion: "12.3.0",
 		FieldConfig: &FieldConfig{
-			Defaults:  Defaults{Unit: unit, Color: map[string]string{"mode": "thresholds"}, Thresholds: thresholds(steps)},
+			Defaults:  Defaults{Unit: unit, Decimals: decimals, Color: map[string]string{"mode": "thresholds"}, Thresholds: thresholds(steps)},
 			Overrides: []any{},
 		},
 		Options: map[string]any{

@@ -14,7 +14,7 @@ func service() *Dashboard {
 		row{"Rate, errors, duration by route", 10, []*Panel{
 			graph("Rate", "Requests a second, by route.", "reqps", nil, q{`sum by (http_route) (rate(http_server_request_duration_seconds_count{` + s + `}[$__rate_interval]))`, "{{http_route}}"}),
 			graph("Statuses", "Answers a second, by status. 5xx are our errors, 4xx the callers'.", "reqps", nil, q{`sum by (http_response_status_code) (rate(http_server_request_duration_seconds_count{` + s + `}[$__rate_interval]))`, "{{http_response_status_code}}"}),
-			traced(graph("Duration (p95)", "95th percentile by route; dots lead to traces.", "s", []at{warn(0.2), alarm(0.5)}, q{percentile(0.95, "http_route", "http_server_request_duration_seconds", s), "{{http_route}}"})),
+			traced(graph("Duration (p95)", "95th percentile by route; dots lead to traces. The feed, which waits on purpose, is left out.", "s", []at{warn(0.2), alarm(0.5)}, q{percentile(0.95, "http_route", "http_server_request_duration_seconds", s+`, http_route!="/v1/events"`), "{{http_route}}"})),
 		}},
 		row{"What it waits for", 8, []*Panel{
 			graph("Database statements", "Time of statements: half and 95 of 100 are faster. The target of p95 is 50 ms.", "s", []at{alarm(0.05)},
@@ -27,7 +27,7 @@ func service() *Dashboard {
 		}},
 		row{"Log", 10, []*Panel{
 			graph("Lines", "Log lines a second, by level.", "cps", nil, q{`sum by (level) (rate(mpac_log_lines_total{` + s + `}[$__rate_interval]))`, "{{level}}"}),
-			lines("Newest lines", "What it says; a line with a trace id leads to its trace.", `{service_name="$service"}`),
+			lines("Newest lines", "What it says; a line with a trace id leads to its trace.", `{service_name="$service"} | line_format "{{.severity_text}} {{__line__}} {{.method}} {{.route}} {{.status}}"`),
 			lines("Errors and warnings", "What went wrong; rightly empty while nothing does.", `{service_name="$service"} | severity_text=~"ERROR|WARN"`),
 		}},
 	)
@@ -127,7 +127,7 @@ func stack() *Dashboard {
 		}},
 		row{"Prometheus", 9, []*Panel{
 			graph("Samples", "Samples that came in, a second.", "cps", nil, q{`sum(rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))`, "samples"}),
-			graph("Rules' time", "Time of a round of rules, by group.", "s", []at{warn(5)}, q{`max by (rule_group) (prometheus_rule_group_last_duration_seconds)`, "{{rule_group}}"}),
+			graph("Rules' time", "Time of a round of rules, by group.", "s", []at{warn(5)}, q{`max by (group) (label_replace(prometheus_rule_group_last_duration_seconds, "group", "$1", "rule_group", ".*;(.*)"))`, "{{group}}"}),
 			graph("Room", "Bytes of the blocks on the volume.", "bytes", nil, q{`prometheus_tsdb_storage_blocks_bytes + prometheus_tsdb_head_chunks_storage_size_bytes`, "bytes"}),
 			graph("Alerts", "Alerts that fire, by severity. Watchdog (none) always does.", "none", nil, q{`count by (severity) (ALERTS{alertstate="firing"})`, "{{severity}}"}),
 		}},

@@ -36,7 +36,7 @@ func overview() *Dashboard {
 			rps("svc-smarttab"), bad("svc-smarttab"), slow("svc-smarttab", 0.2, 0.5),
 			up("smartpos PostgreSQL", "Whether svc-smarttab and svc-portal reach mpacdb.", `min(mpac_dependency_up{dependency=~"database|postgresql", service_name=~"svc-.*"})`),
 			stat("smartpos Redis", "Redis commands of svc-smarttab and svc-portal that fail, a second. Redis makes things fast; sales go on without it.", "cps",
-				`sum(rate(mpac_redis_command_duration_seconds_count{outcome="error", service_name=~"svc-.*"}[1m])) or vector(0)`, alarm(0.1)),
+				`sum(rate(mpac_redis_command_duration_seconds_count{outcome="error", service_name=~"svc-.*"}[$__rate_interval])) or vector(0)`, alarm(0.1)),
 		}},
 		row{"mpac-pgw: pgw-backend, matcher, PostgreSQL, Redis, providers", 4, []*Panel{
 			rps("pgw-backend"), bad("pgw-backend"), slow("pgw-backend", 0.2, 0.4),
@@ -44,7 +44,7 @@ func overview() *Dashboard {
 			stat("Matcher", "How long yesterday's reconciliation is overdue; 0 when it is done or not due.", "s", `max(mpac_recon_late_seconds)`, alarm(1)),
 			up("pgw PostgreSQL", "Whether pgw-backend reaches its database.", `min(mpac_dependency_up{dependency=~"database|postgresql", service_name="pgw-backend"})`),
 			stat("pgw Redis", "Redis commands of pgw-backend that fail, a second.", "cps",
-				`sum(rate(mpac_redis_command_duration_seconds_count{outcome="error", service_name="pgw-backend"}[1m])) or vector(0)`, alarm(0.1)),
+				`sum(rate(mpac_redis_command_duration_seconds_count{outcome="error", service_name="pgw-backend"}[$__rate_interval])) or vector(0)`, alarm(0.1)),
 			stat("Ledger", "Debits less credits of the last day: anything but 0 is an incident.", "none", `max(abs(mpac_ledger_imbalance))`, alarm(1)),
 		}},
 		row{"mpac-obs: Alloy, Prometheus, Loki, Alertmanager", 4, []*Panel{

@@ -41,8 +41,9 @@ type Finding struct {
 	Do    string // what to do about it; "" when nothing is
 }
 
-func well(part, what string) Finding        { return Finding{Part: part, What: what} }
-func note(part, what, do string) Finding    { return Finding{Part: part, Grade: Note, What: what, Do: do} }
+func well(part, what string) Finding     { return Finding{Part: part, What: what} }
+func note(part, what, do string) Finding { return Finding{Part: part, Grade: Note, What: what, Do: do} }
+
 func ill(part, what, do string) Finding     { return Finding{Part: part, Grade: Ill, What: what, Do: do} }
 func (d *doctor) log(process string) string { return "look at the end of " + d.dir.Log(process) }
 
@@ -248,8 +249,10 @@ func (d *doctor) stack(ctx context.Context) []Finding {
 	}
 	var found []Finding
 	for _, part := range []struct{ name, address string }{
-		{"prometheus", local.URL(d.ports.Prometheus) + "/-/ready"}, {"alertmanager", local.URL(d.ports.Alertmanager) + "/-/ready"},
-		{"loki", local.URL(d.ports.Loki) + "/ready"}, {"collector", local.URL(d.ports.CollectorHealth) + "/"},
+		{"prometheus", local.URL(d.ports.Prometheus) + "/-/ready"},
+		{"alertmanager", local.URL(d.ports.Alertmanager) + "/-/ready"},
+		{"loki", local.URL(d.ports.Loki) + "/ready"},
+		{"collector", local.URL(d.ports.CollectorHealth) + "/"},
 	} {
 		if d.starting(part.name) {
 			continue // said already

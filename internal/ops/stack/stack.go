@@ -194,7 +194,7 @@ func write(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("the stack's configuration: %w", err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil { //nolint:gosec // the platform's own folder
 		return fmt.Errorf("the stack's configuration: %w", err)
 	}
 	return nil

@@ -79,7 +79,9 @@ func TestPageHandsOverAllButTheWatchdog(t *testing.T) {
 	heard := make(chan string, 4)
 	ended := make(chan error, 1)
 	const address = "127.0.0.1:42787"
-	go func() { ended <- Page(ctx, address, func(contact string, a Alert) { heard <- contact + " " + a.Labels["alertname"] }) }()
+	go func() {
+		ended <- Page(ctx, address, func(contact string, a Alert) { heard <- contact + " " + a.Labels["alertname"] })
+	}()
 	post := func(contact, body string) int {
 		for {
 			request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/"+contact, strings.NewReader(body))

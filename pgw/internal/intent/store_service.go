@@ -85,6 +85,7 @@ func (s *Service) Create(ctx context.Context, call partner.Call, n NewIntent) (i
 	})
 	switch {
 	case err == nil && written == 1:
+		countCreated(ctx)
 		return answer, nil
 	case err != nil && !postgres.IsUnique(err, "") && !errors.Is(err, postgres.ErrCommitUnknown):
 		return idempotency.Answer{}, fmt.Errorf("create payment intent: %w", err)
