@@ -61,6 +61,18 @@ gen-check: ## Fail when generated code differs from what is committed (of a clea
 	@$(MAKE) --no-print-directory gen
 	@test -z "$$(git status --porcelain)" || { git status --short; git diff --stat; echo "generated code has drifted: run 'make gen' and commit"; exit 1; }
 
+.PHONY: obs
+obs: ## Build the observability stack from source, once (minutes); `mpac up` then runs it
+	@./tools/obs.sh
+
+.PHONY: verify-obs
+verify-obs: deps build obs ## Run the platform under traffic with the real stack and every query of every panel and rule
+	MPAC_VERIFY_OBS=1 go test -count=1 -timeout 25m -v ./e2e/obs
+
+.PHONY: obs-preview
+obs-preview: deps build obs ## Draw every dashboard with live figures into obs-preview/ (pages and screenshots, in Chromium)
+	MPAC_OBS_PREVIEW=$(CURDIR)/obs-preview go test -count=1 -timeout 25m -v -run TestPreview ./e2e/obs
+
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint ## Format the code
 	$(TOOLS)/golangci-lint fmt ./...
