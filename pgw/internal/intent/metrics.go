@@ -38,7 +38,6 @@ func (in *Intent) tally() func(context.Context) {
 				}
 			case event.IntentLateSuccess:
 				names.LateSuccesses.Add(ctx, 1, provider)
-			default:
 			}
 			if begun && isFinal(t.kind) {
 				names.ConfirmDuration.Record(ctx, waited.Seconds(), provider, method, names.FinalState.Is(state))
