@@ -43,6 +43,7 @@ func showFindings(out *console.Console, findings []doctor.Finding) (act bool) {
 	for _, f := range findings {
 		mark := out.Good("well")
 		switch f.Grade {
+		case doctor.Well:
 		case doctor.Note:
 			mark = out.Warn("note")
 		case doctor.Ill:
