@@ -38,6 +38,7 @@ func (in *Intent) tally() func(context.Context) {
 				}
 			case event.IntentLateSuccess:
 				names.LateSuccesses.Add(ctx, 1, provider)
+			default: // the others move no money
 			}
 			if begun && isFinal(t.kind) {
 				names.ConfirmDuration.Record(ctx, waited.Seconds(), provider, method, names.FinalState.Is(state))
