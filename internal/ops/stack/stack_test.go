@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -78,7 +79,7 @@ func TestPageHandsOverAllButTheWatchdog(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	heard := make(chan string, 4)
 	ended := make(chan error, 1)
-	const address = "127.0.0.1:42787"
+	address := freeAddress(t)
 	go func() {
 		ended <- Page(ctx, address, func(contact string, a Alert) { heard <- contact + " " + a.Labels["alertname"] })
 	}()
@@ -111,4 +112,15 @@ func TestPageHandsOverAllButTheWatchdog(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// freeAddress is one on loopback that nobody listens on just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
