@@ -3,11 +3,8 @@
 package stack
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -135,7 +132,7 @@ func (s *Stack) Children(dir local.Dir, ports local.Ports) ([]supervise.Child, e
 			path, args = nice, append([]string{"-n", "10", path}, args...)
 		}
 		return supervise.Child{
-			Name: name, Path: path, Args: args, Env: env, Dir: dir.Path("obs"), LogFile: dir.Log(name), Ready: answers(ready),
+			Name: name, Path: path, Args: args, Env: env, Dir: dir.Path("obs"), LogFile: dir.Log(name), Ready: supervise.Answers(ready),
 			Stop: syscall.SIGTERM, OnOrphan: syscall.SIGTERM, Grace: 10 * time.Second,
 		}
 	}
@@ -220,25 +217,4 @@ func expand(text string, vars map[string]string) (string, error) {
 		out.WriteString(line)
 	}
 	return out.String(), errors.Join(errs...)
-}
-
-var probe = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-
-func answers(address string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-		if err != nil {
-			return fmt.Errorf("%w", err)
-		}
-		answer, err := probe.Do(request)
-		if err != nil {
-			return fmt.Errorf("%w", err)
-		}
-		_, _ = io.Copy(io.Discard, answer.Body)
-		_ = answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			return errors.New(answer.Status)
-		}
-		return nil
-	}
 }

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -45,7 +43,7 @@ func (r *runner) environment(own ...string) []string {
 func (r *runner) serviceChild(name, readyURL string, env ...string) supervise.Child {
 	return supervise.Child{
 		Name: name, Path: filepath.Join(r.o.Bin, name), Args: []string{"serve"}, Env: r.environment(env...),
-		Dir: string(r.o.Dir), LogFile: r.o.Dir.Log(name), Ready: answers(readyURL),
+		Dir: string(r.o.Dir), LogFile: r.o.Dir.Log(name), Ready: supervise.Answers(readyURL),
 		Stop: syscall.SIGTERM, Grace: 15 * time.Second,
 	}
 }
@@ -56,29 +54,6 @@ func (r *runner) command(ctx context.Context, name string, args []string, env ..
 		Name: name + " " + args[0], Path: filepath.Join(r.o.Bin, name), Args: args, Env: r.environment(env...), Dir: string(r.o.Dir),
 		Stop: syscall.SIGTERM,
 	})
-}
-
-// probe asks without keeping connections: a service that drains must not wait for us.
-var probe = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-
-// answers is ready when the address answers 200.
-func answers(address string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-		if err != nil {
-			return fmt.Errorf("%w", err)
-		}
-		answer, err := probe.Do(request)
-		if err != nil {
-			return fmt.Errorf("%w", err)
-		}
-		_, _ = io.Copy(io.Discard, answer.Body)
-		_ = answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			return errors.New(answer.Status)
-		}
-		return nil
-	}
 }
 
 func (r *runner) migratePGW(ctx context.Context) error {
