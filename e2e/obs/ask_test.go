@@ -1,96 +1,13 @@
 package obs_test
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"math"
-	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/mpac-cloud/mpac/e2e/observed"
 )
-
-// ask sends a question to one of the stack's parts and reads its JSON.
-func ask(ctx context.Context, base, path string, query url.Values, out any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path+"?"+query.Encode(), nil)
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", answer.Status, text)
-	}
-	return json.Unmarshal(text, out)
-}
-
-// sample is one series of an answer with its values.
-type sample struct {
-	Metric map[string]string `json:"metric"`
-	Stream map[string]string `json:"stream"`
-	Value  []any             `json:"value"`
-	Values [][]any           `json:"values"`
-}
-
-func (s sample) last() float64 {
-	v := s.Value
-	if len(s.Values) > 0 {
-		v = s.Values[len(s.Values)-1]
-	}
-	if len(v) < 2 {
-		return math.NaN()
-	}
-	text, _ := v[1].(string)
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return math.NaN()
-	}
-	return f
-}
-
-type answer struct {
-	Data struct {
-		Result []sample `json:"result"`
-	} `json:"data"`
-}
-
-// promql asks Prometheus for this moment.
-func (s *stackUp) promql(ctx context.Context, expr string) ([]sample, error) {
-	var a answer
-	err := ask(ctx, s.prometheus, "/api/v1/query", url.Values{"query": {expr}}, &a)
-	return a.Data.Result, err
-}
-
-// logql asks Loki for the last quarter of an hour.
-func (s *stackUp) logql(ctx context.Context, expr string) ([]sample, error) {
-	var a answer
-	now := time.Now()
-	err := ask(ctx, s.loki, "/loki/api/v1/query_range", url.Values{
-		"query": {expr}, "limit": {"50"}, "start": {fmt.Sprint(now.Add(-15 * time.Minute).UnixNano())}, "end": {fmt.Sprint(now.UnixNano())},
-	}, &a)
-	return a.Data.Result, err
-}
-
-// figures leaves out what is no number: a share of nothing.
-func figures(samples []sample) (n int) {
-	for _, s := range samples {
-		if !math.IsNaN(s.last()) {
-			n++
-		}
-	}
-	return n
-}
 
 // filled puts values for Grafana's variables, as Grafana does for the last minutes.
 func filled(expr, service string) string {
@@ -103,7 +20,7 @@ func (s *stackUp) selectors(t *testing.T, expr string) []string {
 	var parsed struct {
 		Data map[string]any `json:"data"`
 	}
-	if err := ask(t.Context(), s.prometheus, "/api/v1/parse_query", url.Values{"query": {expr}}, &parsed); err != nil {
+	if err := observed.Ask(t.Context(), s.Prometheus, "/api/v1/parse_query", url.Values{"query": {expr}}, &parsed); err != nil {
 		t.Errorf("%s: %v", expr, err)
 		return nil
 	}

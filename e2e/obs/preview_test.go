@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mpac-cloud/mpac/e2e/observed"
 )
 
 // drawn is a dashboard as the preview shows it.
@@ -154,7 +156,7 @@ func (s *stackUp) drawPanel(t *testing.T, p fullPanel) drawnPanel {
 			out.Problem = "asked of AWS"
 			continue
 		case "loki":
-			got, err := s.logql(t.Context(), expr)
+			got, err := s.LogQL(t.Context(), expr)
 			if err != nil {
 				out.Problem = err.Error()
 			}
@@ -194,7 +196,7 @@ func (s *stackUp) drawTarget(t *testing.T, out *drawnPanel, p fullPanel, expr, l
 		out.Most = shown(top, def.Unit)
 		for _, series := range got {
 			out.Lines = append(out.Lines, drawnLine{
-				Name: named(legend, series.Metric), Last: shown(series.last(), def.Unit), Color: palette[len(out.Lines)%len(palette)], Points: points(series, top),
+				Name: named(legend, series.Metric), Last: shown(series.Last(), def.Unit), Color: palette[len(out.Lines)%len(palette)], Points: points(series, top),
 			})
 		}
 		for _, step := range def.Thresholds.Steps {
@@ -204,17 +206,19 @@ func (s *stackUp) drawTarget(t *testing.T, out *drawnPanel, p fullPanel, expr, l
 		}
 		return nil
 	}
-	got, err := s.promql(t.Context(), expr)
+	got, err := s.PromQL(t.Context(), expr)
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(got, func(a, b sample) int { return strings.Compare(named(legend, a.Metric), named(legend, b.Metric)) })
+	slices.SortFunc(got, func(a, b observed.Sample) int {
+		return strings.Compare(named(legend, a.Metric), named(legend, b.Metric))
+	})
 	widest := 0.0
 	for _, series := range got {
-		widest = max(widest, series.last())
+		widest = max(widest, series.Last())
 	}
 	for _, series := range got {
-		v := series.last()
+		v := series.Last()
 		color := "#444"
 		for _, step := range def.Thresholds.Steps {
 			if step.Value == nil || v >= *step.Value {
@@ -239,11 +243,11 @@ func (s *stackUp) drawTarget(t *testing.T, out *drawnPanel, p fullPanel, expr, l
 	return nil
 }
 
-func (s *stackUp) over(t *testing.T, expr string) ([]sample, error) {
+func (s *stackUp) over(t *testing.T, expr string) ([]observed.Sample, error) {
 	t.Helper()
-	var a answer
+	var a observed.Answer
 	now := time.Now()
-	err := ask(t.Context(), s.prometheus, "/api/v1/query_range", url.Values{
+	err := observed.Ask(t.Context(), s.Prometheus, "/api/v1/query_range", url.Values{
 		"query": {expr}, "start": {fmt.Sprint(now.Add(-2 * time.Minute).Unix())}, "end": {fmt.Sprint(now.Unix())}, "step": {"5"},
 	}, &a)
 	return a.Data.Result, err
@@ -258,7 +262,7 @@ func number(v any) float64 {
 	return f
 }
 
-func points(s sample, top float64) string {
+func points(s observed.Sample, top float64) string {
 	var b strings.Builder
 	end := float64(time.Now().Unix())
 	for _, v := range s.Values {

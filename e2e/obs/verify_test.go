@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -24,10 +23,9 @@ import (
 
 	trace "go.opentelemetry.io/proto/otlp/trace/v1"
 
-	"github.com/mpac-cloud/mpac/e2e/platform"
+	"github.com/mpac-cloud/mpac/e2e/observed"
 	"github.com/mpac-cloud/mpac/e2e/till"
 	"github.com/mpac-cloud/mpac/internal/ops/api"
-	"github.com/mpac-cloud/mpac/internal/ops/stack"
 )
 
 const dashboards = "../../obs/grafana/dashboards"
@@ -47,69 +45,17 @@ var emptySelectors = map[string]string{
 
 // stackUp is a platform that runs with the stack.
 type stackUp struct {
-	*platform.Platform
-	prometheus, loki, alertmanager, tempo string
-	traces                                *traceStore
-	pages                                 *pages
-}
-
-// pages are what the people who are paged hear.
-type pages struct {
-	mu    sync.Mutex
-	heard []stack.Alert
-}
-
-func (p *pages) serve(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /{contact}", func(_ http.ResponseWriter, r *http.Request) {
-		var message struct {
-			Alerts []stack.Alert `json:"alerts"`
-		}
-		_ = json.NewDecoder(r.Body).Decode(&message)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for _, a := range message.Alerts {
-			a.Labels["contact"] = r.PathValue("contact")
-			p.heard = append(p.heard, a)
-		}
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
-	go func() { _ = server.Serve(l) }()
-	t.Cleanup(func() { _ = server.Close() })
-	return "http://" + l.Addr().String()
-}
-
-// of returns the newest word of an alert that came to a contact.
-func (p *pages) of(contact, name string) (stack.Alert, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, a := range slices.Backward(p.heard) {
-		if a.Labels["alertname"] == name && a.Labels["contact"] == contact {
-			return a, true
-		}
-	}
-	return stack.Alert{}, false
+	*observed.Stack
+	tempo  string
+	traces *traceStore
 }
 
 func start(t *testing.T) *stackUp {
 	t.Helper()
-	s := &stackUp{pages: &pages{}}
+	s := &stackUp{}
 	var otlp string
 	s.traces, otlp, s.tempo = newTraceStore(t)
-	pager := s.pages.serve(t)
-	s.Platform = platform.Start(t, "MPAC_OBS=on", "MPAC_OBS_TEMPO_OTLP="+otlp,
-		"MPAC_OBS_ALERT_PAGE_URL="+pager+"/page", "MPAC_OBS_ALERT_TICKET_URL="+pager+"/ticket", "MPAC_OBS_ALERT_WATCHDOG_URL="+pager+"/watchdog")
-	s.prometheus, s.loki, s.alertmanager = s.Env("MPAC_PROMETHEUS_URL"), s.Env("MPAC_LOKI_URL"), s.Env("MPAC_ALERTMANAGER_URL")
-	s.Eventually(60*time.Second, "Prometheus and Loki answer", func() bool {
-		_, err := s.promql(t.Context(), "vector(1)")
-		_, err2 := s.logql(t.Context(), `{service_namespace="mpac"}`)
-		return err == nil && err2 == nil
-	})
+	s.Stack = observed.Start(t, "MPAC_OBS_TEMPO_OTLP="+otlp)
 	return s
 }
 
@@ -134,9 +80,9 @@ func TestVerify(t *testing.T) {
 	shop := till.Open(t, s)
 	s.demo(t.Context(), t, time.Minute)
 	s.refund(t, shop)
-	await(t, 20*time.Second, "the last metrics are in", func() error {
-		got, err := s.promql(t.Context(), `sum(mpac_refunds_total{state="succeeded"})`)
-		if err == nil && (len(got) == 0 || got[0].last() < 1) {
+	observed.Await(t, 20*time.Second, "the last metrics are in", func() error {
+		got, err := s.PromQL(t.Context(), `sum(mpac_refunds_total{state="succeeded"})`)
+		if err == nil && (len(got) == 0 || got[0].Last() < 1) {
 			err = fmt.Errorf("no refund yet")
 		}
 		return err
@@ -161,17 +107,6 @@ func (s *stackUp) refund(t *testing.T, shop *till.Till) {
 	if err := shop.Refund(paid.ID, 300, "refund-"+paid.ID); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func await(t *testing.T, within time.Duration, what string, holds func() error) {
-	t.Helper()
-	var err error
-	for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(500 * time.Millisecond) {
-		if err = holds(); err == nil {
-			return
-		}
-	}
-	t.Errorf("not within %s: %s: %v", within, what, err)
 }
 
 type panel struct {
@@ -251,8 +186,8 @@ func (s *stackUp) counted(t *testing.T) {
 		`mpac_devices_connected`, `mpac_tenants{kind="store"}`, `mpac_webhooks_received_total{outcome="accepted"}`, `mpac_events_numbered_total`,
 		`mpac_feed_events_total`, `mpac_gateway_requests_total`, `mpac_recon_day_items{verdict="matched"}`, `mpac_recon_day_lines{result="parsed"}`,
 	} {
-		got, err := s.promql(t.Context(), "sum("+expr+")")
-		if err != nil || len(got) == 0 || got[0].last() <= 0 {
+		got, err := s.PromQL(t.Context(), "sum("+expr+")")
+		if err != nil || len(got) == 0 || got[0].Last() <= 0 {
 			t.Errorf("%s counts nothing (%v %v)", expr, got, err)
 		}
 	}
@@ -260,11 +195,11 @@ func (s *stackUp) counted(t *testing.T) {
 
 func (s *stackUp) answers(ctx context.Context, kind, expr string) (int, error) {
 	if kind == "loki" {
-		got, err := s.logql(ctx, expr)
+		got, err := s.LogQL(ctx, expr)
 		return len(got), err
 	}
-	got, err := s.promql(ctx, expr)
-	return figures(got), err
+	got, err := s.PromQL(ctx, expr)
+	return observed.Figures(got), err
 }
 
 type promRule struct {
@@ -278,7 +213,7 @@ func (s *stackUp) promRules(t *testing.T) []promRule {
 			Groups []struct{ Rules []promRule }
 		}
 	}
-	if err := ask(t.Context(), s.prometheus, "/api/v1/rules", url.Values{}, &loaded); err != nil {
+	if err := observed.Ask(t.Context(), s.Prometheus, "/api/v1/rules", url.Values{}, &loaded); err != nil {
 		t.Fatal(err)
 	}
 	var all []promRule
@@ -302,7 +237,7 @@ func (s *stackUp) rules(t *testing.T) {
 		}
 		for _, part := range s.selectors(t, r.Query) {
 			looked++
-			got, err := s.promql(t.Context(), part)
+			got, err := s.PromQL(t.Context(), part)
 			if err != nil {
 				t.Errorf("%s: %s: %v", r.Name, part, err)
 			}
@@ -324,15 +259,15 @@ func rightlyWithout(part string) bool {
 }
 
 func (s *stackUp) quiet(t *testing.T) {
-	got, err := s.promql(t.Context(), `ALERTS{alertstate="firing", alertname!="Watchdog"}`)
+	got, err := s.PromQL(t.Context(), `ALERTS{alertstate="firing", alertname!="Watchdog"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range got {
 		t.Errorf("fires on a healthy platform: %v", a.Metric)
 	}
-	await(t, 30*time.Second, "the watchdog's beat", func() error {
-		if _, ok := s.pages.of("watchdog", "Watchdog"); !ok {
+	observed.Await(t, 30*time.Second, "the watchdog's beat", func() error {
+		if _, ok := s.Pages.Of("watchdog", "Watchdog"); !ok {
 			return fmt.Errorf("not heard")
 		}
 		return nil
@@ -347,8 +282,8 @@ func (s *stackUp) links(t *testing.T) {
 		t.Fatalf("no exemplar of a payment leads to a trace through edge, svc-smarttab and pgw-backend; nearest: %v %v", services, spans)
 	}
 	t.Logf("trace %s: %v, %d kinds of spans", id, services, len(spans))
-	await(t, 20*time.Second, "log lines of the trace", func() error {
-		got, err := s.logql(t.Context(), `{service_namespace="mpac"} | trace_id = "`+id+`"`)
+	observed.Await(t, 20*time.Second, "log lines of the trace", func() error {
+		got, err := s.LogQL(t.Context(), `{service_namespace="mpac"} | trace_id = "`+id+`"`)
 		if err != nil {
 			return err
 		}
@@ -372,7 +307,7 @@ func (s *stackUp) wholeSale(t *testing.T) (id string, services, spans []string) 
 		}
 	}
 	now := time.Now()
-	err := ask(t.Context(), s.prometheus, "/api/v1/query_exemplars", url.Values{
+	err := observed.Ask(t.Context(), s.Prometheus, "/api/v1/query_exemplars", url.Values{
 		"query": {`mpac_provider_duration_seconds_bucket{operation="create_code"} or http_server_request_duration_seconds_bucket{service_name="pgw-backend"}`},
 		"start": {fmt.Sprint(now.Add(-10 * time.Minute).Unix())}, "end": {fmt.Sprint(now.Unix())},
 	}, &found)
@@ -398,7 +333,7 @@ func (s *stackUp) wholeSale(t *testing.T) (id string, services, spans []string) 
 func (s *stackUp) trace(t *testing.T, id string) (services, spans []string) {
 	t.Helper()
 	var raw json.RawMessage
-	if err := ask(t.Context(), s.tempo, "/api/traces/"+id, url.Values{}, &raw); err != nil {
+	if err := observed.Ask(t.Context(), s.tempo, "/api/traces/"+id, url.Values{}, &raw); err != nil {
 		return nil, nil // not sampled, or still on its way
 	}
 	var data trace.TracesData
@@ -422,28 +357,28 @@ func (s *stackUp) faults(t *testing.T, shop *till.Till) {
 	selling.Go(func() { s.sellInVain(ctx, shop) })
 	s.Signal("redis", syscall.SIGSTOP)
 	began := time.Now()
-	await(t, 7*time.Minute, "Redis is missed", func() error { return s.told("ticket", "RedisDown", "firing") })
+	observed.Await(t, 7*time.Minute, "Redis is missed", func() error { return s.Told("ticket", "RedisDown", "firing") })
 	s.Signal("redis", syscall.SIGCONT)
 	t.Logf("RedisDown was told after %s", time.Since(began).Round(time.Second))
-	await(t, 8*time.Minute, "ProviderDown is paged", func() error { return s.told("page", "ProviderDown", "firing") })
+	observed.Await(t, 8*time.Minute, "ProviderDown is paged", func() error { return s.Told("page", "ProviderDown", "firing") })
 	t.Logf("ProviderDown was paged after %s", time.Since(began).Round(time.Second))
-	await(t, time.Minute, "calls without outcome show", func() error {
+	observed.Await(t, time.Minute, "calls without outcome show", func() error {
 		return s.shows(t, "prometheus", `mpac_provider_duration_seconds_count{outcome=~"unknown|not_now"}`)
 	})
 	s.Signal("pgw-backend", syscall.SIGSTOP)
 	began = time.Now()
 	for _, name := range []string{"FeedStalled", "ServiceSilent"} {
-		await(t, 6*time.Minute, name+" is paged", func() error { return s.told("page", name, "firing") })
+		observed.Await(t, 6*time.Minute, name+" is paged", func() error { return s.Told("page", name, "firing") })
 		t.Logf("%s was paged after %s", name, time.Since(began).Round(time.Second))
 	}
-	await(t, time.Minute, "errors of ours show", func() error {
+	observed.Await(t, time.Minute, "errors of ours show", func() error {
 		return s.shows(t, "prometheus", `http_server_request_duration_seconds_count{http_response_status_code=~"5.."}`)
 	})
-	await(t, time.Minute, "errors at the gateway show", func() error {
+	observed.Await(t, time.Minute, "errors at the gateway show", func() error {
 		s.withoutPortal(t)
 		return s.shows(t, "prometheus", `mpac_gateway_requests_total{code=~"5.."}`)
 	})
-	await(t, time.Minute, "errors show in the log", func() error {
+	observed.Await(t, time.Minute, "errors show in the log", func() error {
 		return s.shows(t, "loki", `{service_name="pgw-backend"} | severity_text=~"ERROR|WARN"`)
 	})
 	s.Signal("pgw-backend", syscall.SIGCONT)
@@ -453,7 +388,7 @@ func (s *stackUp) faults(t *testing.T, shop *till.Till) {
 		t.Error(err)
 	}
 	for _, name := range []string{"FeedStalled", "ServiceSilent"} {
-		await(t, 8*time.Minute, name+" is over", func() error { return s.told("page", name, "resolved") })
+		observed.Await(t, 8*time.Minute, name+" is over", func() error { return s.Told("page", name, "resolved") })
 	}
 	if _, err := shop.SellQR(500); err != nil {
 		t.Errorf("the platform does not sell again: %v", err)
@@ -485,17 +420,6 @@ func (s *stackUp) sellInVain(ctx context.Context, shop *till.Till) {
 		case <-time.After(time.Second):
 		}
 	}
-}
-
-func (s *stackUp) told(contact, name, status string) error {
-	a, heard := s.pages.of(contact, name)
-	if !heard || a.Status != status {
-		return fmt.Errorf("heard %v, %q", heard, a.Status)
-	}
-	if a.Annotations["meaning"] == "" || !strings.HasSuffix(a.Annotations["runbook_url"], name+".md") {
-		return fmt.Errorf("the page does not explain itself: %v", a.Annotations)
-	}
-	return nil
 }
 
 func (s *stackUp) shows(t *testing.T, kind, expr string) error {
