@@ -139,12 +139,12 @@ func TestCredentialsNeverComeBack(t *testing.T) {
 	p := start(t)
 	s := p.shop(p.token(p.operator()), "a")
 	path := "/api/v1/stores/" + s.store + "/provider_configs/paypay"
-	p.call(http.MethodPut, path, s.ownerT, m{"contract_id": "c1"}).want(t, http.StatusUnprocessableEntity, "validation_failed")
+	p.call(http.MethodPut, path, s.ownerT, m{"contract_id": "contract-1"}).want(t, http.StatusUnprocessableEntity, "validation_failed")
 	secret := "the-api-secret-itself"
-	put := m{"contract_id": "c1", "credentials": m{"api_key": "the-api-key-itself", "api_secret": secret}}
+	put := m{"contract_id": "contract-1", "credentials": m{"api_key": "the-api-key-itself", "api_secret": secret}}
 	made := p.call(http.MethodPut, path, s.ownerT, put).want(t, http.StatusOK, "")
-	kept := p.call(http.MethodPut, path, s.ownerT, m{"contract_id": "c2", "version": 1}).want(t, http.StatusOK, "")
-	p.call(http.MethodPut, path, s.ownerT, m{"contract_id": "c3", "version": 1}).want(t, http.StatusConflict, "version_conflict")
+	kept := p.call(http.MethodPut, path, s.ownerT, m{"contract_id": "contract-2", "version": 1}).want(t, http.StatusOK, "")
+	p.call(http.MethodPut, path, s.ownerT, m{"contract_id": "contract-3", "version": 1}).want(t, http.StatusConflict, "version_conflict")
 	for what, r := range map[string]reply{
 		"put": made, "put again": kept, "get": p.get(path, s.managerT), "list": p.get("/api/v1/stores/"+s.store+"/provider_configs", s.ownerT),
 		"audit": p.get("/api/v1/audit?limit=100", s.adminT), "sync": p.get("/api/v1/sync", s.adminT),
@@ -164,7 +164,7 @@ func TestCredentialsNeverComeBack(t *testing.T) {
 	if err := p.db.AdminPool().QueryRow(t.Context(), "SELECT string_agg(args::text, ' ') FROM portal_river.river_job").Scan(&args); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(args, "itself") || strings.Contains(args, "c2") {
+	if strings.Contains(args, "itself") || strings.Contains(args, "contract") {
 		t.Errorf("jobs hold more than ids: %s", args)
 	}
 }
