@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 
@@ -68,11 +69,33 @@ func metricReader(ctx context.Context) (metric.Reader, error) {
 	if exporter != "" && exporter != "otlp" || strings.HasPrefix(protocol, "grpc") {
 		return autoexport.NewMetricReader(ctx)
 	}
-	otlp, err := otlpmetrichttp.New(ctx)
+	return otlpReader(ctx)
+}
+
+func otlpReader(ctx context.Context, options ...metric.PeriodicReaderOption) (metric.Reader, error) {
+	exporter, err := otlpmetrichttp.New(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return metric.NewPeriodicReader(countedMetrics{otlp}), nil
+	return metric.NewPeriodicReader(countedMetrics{exporter}, options...), nil
+}
+
+// PushFor pushes, as the given service's, the metrics of a program beside this process that pushes none itself: every
+// OTEL_METRIC_EXPORT_INTERVAL, by OTLP over HTTP, when the standard variables ask for metrics. The process's own telemetry must have
+// been started. The returned function flushes what is left.
+func PushFor(ctx context.Context, service, version string, figures metric.Producer) (stop func(context.Context) error, err error) {
+	if !exporting() || !wants("METRICS") {
+		return func(context.Context) error { return nil }, nil
+	}
+	res, err := describe(ctx, service, version)
+	if err != nil {
+		return nil, fmt.Errorf("telemetry of %s: %w", service, err)
+	}
+	reader, err := otlpReader(ctx, metric.WithProducer(figures))
+	if err != nil {
+		return nil, fmt.Errorf("telemetry of %s: %w", service, err)
+	}
+	return metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader)).Shutdown, nil
 }
 
 // countedMetrics counts exports that were lost. The next one has what it had: counters are cumulative.

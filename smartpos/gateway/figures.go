@@ -3,77 +3,113 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"maps"
+	"log/slog"
 	"net/http"
-	"os"
-	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	bridge "go.opentelemetry.io/contrib/bridges/prometheus"
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
-	"go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
-// Figures pushes what Kong counts as OTLP, under Kong's name: nothing is scraped across systems. The standard OTEL_ variables say where
-// to; without them nothing is pushed. The returned function flushes what is left.
-func Figures(ctx context.Context, statusURL, version string) (stop func(context.Context) error, err error) {
-	nothing := func(context.Context) error { return nil }
-	if os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")+os.Getenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") == "" {
-		return nothing, nil
-	}
-	exporter, err := otlpmetrichttp.New(ctx)
-	if err != nil {
-		return nothing, fmt.Errorf("kong's figures: %w", err)
-	}
-	named, err := resource.New(ctx, resource.WithFromEnv(), resource.WithHost(),
-		resource.WithAttributes(semconv.ServiceName("kong"), semconv.ServiceNamespace("mpac"), semconv.ServiceVersion(version)))
-	if err != nil {
-		return nothing, fmt.Errorf("kong's figures: %w", err)
-	}
-	read := gatherer{statusURL + "/metrics", &http.Client{Timeout: 5 * time.Second}}
-	reader := metric.NewPeriodicReader(exporter, metric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(read))), metric.WithInterval(30*time.Second))
-	return metric.NewMeterProvider(metric.WithResource(named), metric.WithReader(reader)).Shutdown, nil
-}
-
-// gatherer reads the status listener's figures when they are asked for.
-type gatherer struct {
+// Figures are what is known of the Kong beside its companion: what Kong counts, by its status listener, and how fresh its
+// configuration is, by Sync. They are pushed as the service "kong", under the platform's names, so that panels and alerts see Kong
+// and the edge alike. Nothing else of what Kong counts is pushed: it would be a series a route and bucket that nobody asks for.
+type Figures struct {
 	url    string
 	client *http.Client
+	now    clock.Clock
+
+	mu       sync.Mutex
+	fresh    time.Time // when the keys of the moment were last served
+	rejected bool
+	since    time.Time // since when Kong has answered; zero while it does not
 }
 
-// Gather reads Kong's own figures; those of the Lua machine and of nginx's workers are left there.
-func (g gatherer) Gather() ([]*dto.MetricFamily, error) {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, g.url, nil) // the client has a deadline
+// NewFigures are those of the Kong whose status listener is at the address. now is the machine's clock: ages are by it.
+func NewFigures(statusURL string, now clock.Clock) *Figures {
+	// A configuration that was never fresh ages from the start.
+	return &Figures{url: statusURL + "/metrics", client: &http.Client{Timeout: 5 * time.Second}, now: now, fresh: now()}
+}
+
+// Push pushes them where the standard OTEL_ variables say; without them it does nothing. The returned function flushes what is left.
+func (f *Figures) Push(ctx context.Context, version string) (stop func(context.Context) error, err error) {
+	stop, err = telemetry.PushFor(ctx, "kong", version, f)
 	if err != nil {
 		return nil, fmt.Errorf("kong's figures: %w", err)
 	}
-	answer, err := g.client.Do(request)
+	return stop, nil
+}
+
+// served notes that Kong serves the newest configuration, with the keys of the moment.
+func (f *Figures) served() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fresh, f.rejected = f.now(), false
+}
+
+// refused notes that the newest configuration is not taken, and that an older one is served, if any.
+func (f *Figures) refused() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rejected = true
+}
+
+// Produce gives the figures of the moment. A Kong that does not answer is no error, or nothing would be pushed: what it counts and how
+// long it has been up are missing then, and that is what the alert on silence looks at.
+func (f *Figures) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
+	families, err := f.read(ctx)
+	if err != nil && ctx.Err() == nil {
+		slog.WarnContext(ctx, "kong's figures", "error", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	rejected := 0.0
+	if f.rejected {
+		rejected = 1
+	}
+	all := []metricdata.Metrics{
+		gaugeOf(names.GatewayConfigAge.Metric, now, now.Sub(f.fresh).Seconds()),
+		gaugeOf(names.GatewayRejected.Metric, now, rejected),
+	}
 	if err != nil {
-		return nil, fmt.Errorf("kong's figures: %w", err)
+		f.since = time.Time{}
+	} else {
+		if f.since.IsZero() {
+			f.since = now
+		}
+		all = append(all, gaugeOf(names.ProcessUptime.Metric, now, now.Sub(f.since).Seconds()))
+		all = append(all, named(families, f.since, now)...)
+	}
+	return []metricdata.ScopeMetrics{{Scope: instrumentation.Scope{Name: names.Scope}, Metrics: all}}, nil
+}
+
+// read asks Kong's status listener for what it counts.
+func (f *Figures) read(ctx context.Context) (map[string]*dto.MetricFamily, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w", err)
+	}
+	answer, err := f.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("%w", err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("kong's figures: %s answered %s", g.url, answer.Status)
+		return nil, fmt.Errorf("%s answered %s", f.url, answer.Status)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(answer.Body)
 	if err != nil {
-		return nil, fmt.Errorf("kong's figures: %w", err)
+		return nil, fmt.Errorf("%s: %w", f.url, err)
 	}
-	var kept []*dto.MetricFamily
-	for _, name := range slices.Sorted(maps.Keys(families)) {
-		if strings.HasPrefix(name, "kong_") && !strings.HasPrefix(name, "kong_memory_") && !strings.HasPrefix(name, "kong_nginx_timers") {
-			kept = append(kept, families[name])
-			if named := renamed(families[name]); named != nil {
-				kept = append(kept, named)
-			}
-		}
-	}
-	return kept, nil
+	return families, nil
 }

@@ -1,74 +1,144 @@
 package gateway
 
 import (
+	"cmp"
+	"maps"
 	"slices"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
-// ours are Kong's families that have a name of the platform's own: the same panels and alerts then see Kong and the edge alike.
-// Kong counts milliseconds, the platform seconds.
-var ours = map[string]struct {
-	name  string
-	scale float64
-}{
-	"kong_http_requests_total": {prometheusName(names.GatewayRequests.Metric, "_total"), 1},
-	"kong_request_latency_ms":  {prometheusName(names.GatewayDuration.Metric, "_seconds"), 0.001},
-	"kong_upstream_latency_ms": {prometheusName(names.GatewayUpstream.Metric, "_seconds"), 0.001},
+// What of Kong's families has a name of the platform's own. Kong counts milliseconds, the platform seconds.
+const (
+	kongRequests = "kong_http_requests_total"
+	kongDuration = "kong_request_latency_ms"
+	kongUpstream = "kong_upstream_latency_ms"
+
+	millisecondsASecond = 1000
+)
+
+// named are Kong's families as the platform's metrics, with the platform's attributes: what Kong tells apart by other labels (consumer,
+// workspace, a time's route) is added up.
+func named(families map[string]*dto.MetricFamily, since, now time.Time) []metricdata.Metrics {
+	var all []metricdata.Metrics
+	if f := families[kongRequests]; f != nil {
+		all = append(all, counterOf(names.GatewayRequests.Metric, f, since, now))
+	}
+	if f := families[kongDuration]; f != nil {
+		all = append(all, histogramOf(names.GatewayDuration.Metric, f, since, now))
+	}
+	if f := families[kongUpstream]; f != nil {
+		all = append(all, histogramOf(names.GatewayUpstream.Metric, f, since, now))
+	}
+	return all
 }
 
-// prometheusName is a metric's name as Prometheus has it.
-func prometheusName(m *names.Metric, suffix string) string {
-	text := []byte(m.Name)
-	for i, c := range text {
-		if c == '.' {
-			text[i] = '_'
+func gaugeOf(m *names.Metric, now time.Time, value float64) metricdata.Metrics {
+	return about(m, metricdata.Gauge[float64]{DataPoints: []metricdata.DataPoint[float64]{{Time: now, Value: value}}})
+}
+
+func about(m *names.Metric, data metricdata.Aggregation) metricdata.Metrics {
+	return metricdata.Metrics{Name: m.Name, Unit: m.Unit, Description: m.Description, Data: data}
+}
+
+// kept are the attributes that the metric has, from Kong's labels of the same names.
+func kept(m *names.Metric, labels []*dto.LabelPair) attribute.Set {
+	values := map[string]string{}
+	for _, l := range labels {
+		values[l.GetName()] = l.GetValue()
+	}
+	attributes := make([]attribute.KeyValue, 0, len(m.Keys))
+	for _, k := range m.Keys {
+		value := values[k.Name]
+		if k.Values != nil && !slices.Contains(k.Values, value) {
+			value = k.Values[0] // of who answered: Kong itself, whatever it calls the phase
+		}
+		attributes = append(attributes, k.Is(value))
+	}
+	return attribute.NewSet(attributes...)
+}
+
+func counterOf(m *names.Metric, f *dto.MetricFamily, since, now time.Time) metricdata.Metrics {
+	points := map[attribute.Distinct]*metricdata.DataPoint[int64]{}
+	for _, series := range f.GetMetric() {
+		set := kept(m, series.GetLabel())
+		p := points[set.Equivalent()]
+		if p == nil {
+			p = &metricdata.DataPoint[int64]{Attributes: set, StartTime: since, Time: now}
+			points[set.Equivalent()] = p
+		}
+		p.Value += int64(series.GetCounter().GetValue())
+	}
+	sum := metricdata.Sum[int64]{Temporality: metricdata.CumulativeTemporality, IsMonotonic: true}
+	for p := range maps.Values(points) {
+		sum.DataPoints = append(sum.DataPoints, *p)
+	}
+	return about(m, sum)
+}
+
+func histogramOf(m *names.Metric, f *dto.MetricFamily, since, now time.Time) metricdata.Metrics {
+	edges := edgesOf(f)
+	points := map[attribute.Distinct]*metricdata.HistogramDataPoint[float64]{}
+	for _, series := range f.GetMetric() {
+		set := kept(m, series.GetLabel())
+		p := points[set.Equivalent()]
+		if p == nil {
+			p = &metricdata.HistogramDataPoint[float64]{Attributes: set, StartTime: since, Time: now, BucketCounts: make([]uint64, len(edges)+1)}
+			for _, e := range edges {
+				p.Bounds = append(p.Bounds, e/millisecondsASecond)
+			}
+			points[set.Equivalent()] = p
+		}
+		h := series.GetHistogram()
+		p.Count += h.GetSampleCount()
+		p.Sum += h.GetSampleSum() / millisecondsASecond
+		for i, n := range countsOf(h, edges) {
+			p.BucketCounts[i] += n
 		}
 	}
-	return string(text) + suffix
+	out := metricdata.Histogram[float64]{Temporality: metricdata.CumulativeTemporality}
+	for p := range maps.Values(points) {
+		out.DataPoints = append(out.DataPoints, *p)
+	}
+	return about(m, out)
 }
 
-// renamed is the family under the platform's name, with the platform's labels; nil when it has none.
-func renamed(f *dto.MetricFamily) *dto.MetricFamily {
-	to, known := ours[f.GetName()]
-	if !known {
-		return nil
-	}
-	out := &dto.MetricFamily{Name: &to.name, Help: f.Help, Type: f.Type} //nolint:protogetter // the pointers are shared
-	for _, m := range f.GetMetric() {
-		out.Metric = append(out.Metric, &dto.Metric{Label: labels(m.GetLabel()), Counter: m.GetCounter(), Histogram: scaled(m.GetHistogram(), to.scale)})
-	}
-	return out
-}
-
-// labels leave consumers out, which are many, and call the source as the platform does.
-func labels(all []*dto.LabelPair) []*dto.LabelPair {
-	kept := make([]*dto.LabelPair, 0, len(all))
-	for _, l := range all {
-		switch value := l.GetValue(); {
-		case l.GetName() == "consumer" || l.GetName() == "workspace":
-			continue
-		case l.GetName() == "source" && !slices.Contains(names.GatewaySource.Values, value):
-			kong := "kong"
-			kept = append(kept, &dto.LabelPair{Name: l.Name, Value: &kong}) //nolint:protogetter // the pointer is shared
-		default:
-			kept = append(kept, l)
+// edgesOf are all finite edges of a family, in milliseconds, rising. A series of Kong's has no bucket that nothing ever fell into.
+func edgesOf(f *dto.MetricFamily) []float64 {
+	found := map[float64]bool{}
+	for _, series := range f.GetMetric() {
+		for _, b := range series.GetHistogram().GetBucket() {
+			if finite(b) {
+				found[b.GetUpperBound()] = true
+			}
 		}
 	}
-	return kept
+	return slices.Sorted(maps.Keys(found))
 }
 
-func scaled(h *dto.Histogram, by float64) *dto.Histogram {
-	if h == nil {
-		return nil
+func finite(b *dto.Bucket) bool { return b.GetUpperBound() <= 1e300 }
+
+// countsOf are a series's own counts between the edges, and beyond the last, out of Prometheus's running totals.
+func countsOf(h *dto.Histogram, edges []float64) []uint64 {
+	buckets := slices.DeleteFunc(slices.Clone(h.GetBucket()), func(b *dto.Bucket) bool { return !finite(b) })
+	slices.SortFunc(buckets, func(a, b *dto.Bucket) int { return cmp.Compare(a.GetUpperBound(), b.GetUpperBound()) })
+	counts := make([]uint64, len(edges)+1)
+	var below uint64
+	for i, e := range edges {
+		total := below
+		for len(buckets) > 0 && buckets[0].GetUpperBound() <= e {
+			total = max(total, buckets[0].GetCumulativeCount())
+			buckets = buckets[1:]
+		}
+		counts[i], below = total-below, total
 	}
-	sum := h.GetSampleSum() * by
-	out := &dto.Histogram{SampleCount: h.SampleCount, SampleSum: &sum} //nolint:protogetter // the pointer is shared
-	for _, b := range h.GetBucket() {
-		bound := b.GetUpperBound() * by
-		out.Bucket = append(out.Bucket, &dto.Bucket{CumulativeCount: b.CumulativeCount, UpperBound: &bound}) //nolint:protogetter // the pointer is shared
+	if all := h.GetSampleCount(); all > below {
+		counts[len(edges)] = all - below
 	}
-	return out
+	return counts
 }

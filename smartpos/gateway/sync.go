@@ -41,12 +41,12 @@ func (c SyncConfig) Values() Values {
 const firstWait = time.Second
 
 // Sync posts kong.yml to Kong now and every interval, until ctx is over. When svc-portal does not answer, or what came out is not
-// right, Kong keeps the last good one. wait lets time pass; nil is the machine's clock.
-func Sync(ctx context.Context, cfg SyncConfig, wait func(context.Context, time.Duration) error) error {
+// right, Kong keeps the last good one. What becomes of each file is noted in figures. wait lets time pass; nil is the machine's clock.
+func Sync(ctx context.Context, cfg SyncConfig, figures *Figures, wait func(context.Context, time.Duration) error) error {
 	if wait == nil {
 		wait = sleep
 	}
-	s := &syncer{cfg: cfg, kong: &http.Client{Timeout: keysTimeout * 2}}
+	s := &syncer{cfg: cfg, kong: &http.Client{Timeout: keysTimeout * 2}, figures: figures}
 	for pause := firstWait; ; {
 		if err := s.turn(ctx); err != nil && ctx.Err() == nil {
 			slog.WarnContext(ctx, "gateway sync", "error", err, "kong_has_a_configuration", s.posted)
@@ -76,11 +76,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 type syncer struct {
-	cfg    SyncConfig
-	kong   *http.Client
-	last   []byte // the last good file
-	posted bool
+	cfg     SyncConfig
+	kong    *http.Client
+	figures *Figures
+	last    []byte // the last good file
+	posted  bool
 }
+
+// errRefused is of a file that is not served: by our own check of it, or by Kong's.
+var errRefused = errors.New("refused")
 
 // turn asks for the keys, renders and posts. Without keys it posts the last good file again: Kong may have started anew.
 func (s *syncer) turn(ctx context.Context) error {
@@ -89,8 +93,12 @@ func (s *syncer) turn(ctx context.Context) error {
 		// Refused by Kong, it is not what is kept: what Kong has stays.
 		if err = s.post(ctx, text); err == nil {
 			s.last, s.posted = text, true
+			s.figures.served()
 			return nil
 		}
+	}
+	if errors.Is(err, errRefused) {
+		s.figures.refused()
 	}
 	if s.last == nil {
 		return err
@@ -107,7 +115,11 @@ func (s *syncer) render(ctx context.Context) ([]byte, error) {
 	if len(keys.Users) == 0 || len(keys.Devices) == 0 {
 		return nil, errors.New("svc-portal publishes no keys")
 	}
-	return Render(s.cfg.Values(), keys)
+	text, err := Render(s.cfg.Values(), keys)
+	if err != nil {
+		return nil, fmt.Errorf("%w before it was posted: %w", errRefused, err)
+	}
+	return text, nil
 }
 
 // post gives Kong a file. Kong takes it whole or not at all, and does nothing when it has it already.
@@ -134,5 +146,8 @@ func (s *syncer) post(ctx context.Context, text []byte) error {
 		return nil
 	}
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, 4<<10)) // it is for the log
-	return fmt.Errorf("kong refuses kong.yml with %s: %s", answer.Status, cmp.Or(string(said), "it does not say why"))
+	if answer.StatusCode >= http.StatusInternalServerError {
+		return fmt.Errorf("kong answers kong.yml with %s: %s", answer.Status, said) // it is Kong that is not well, not the file
+	}
+	return fmt.Errorf("kong.yml is %w by Kong with %s: %s", errRefused, answer.Status, cmp.Or(string(said), "it does not say why"))
 }

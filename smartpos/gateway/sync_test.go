@@ -11,12 +11,15 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 
+	"github.com/mpac-cloud/mpac/platform/clock"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 	"github.com/mpac-cloud/mpac/smartpos/gateway/internal/kong"
 )
 
@@ -26,6 +29,8 @@ type stage struct {
 	portalDown     bool
 	kong           []string // what Kong took
 	refuse         int      // Kong's status; 0: it takes what comes
+	figures        *Figures
+	now            *clock.Manual
 }
 
 func keySet(t *testing.T, id string, ec bool) []byte {
@@ -102,8 +107,11 @@ func (s *stage) turns(t *testing.T, steps ...func()) []time.Duration {
 		PortalURL: portal.URL, SmarttabURL: "http://smarttab.example:8080", RedisHost: "redis.example", RedisPort: 6379, RedisTLS: true, RedisAuth: true,
 		OpenLimit: 1000, TracesSampling: 1, AdminURL: admin.URL, Interval: 30 * time.Second,
 	}
-	err := Sync(ctx, cfg, func(_ context.Context, d time.Duration) error {
+	s.now = clock.NewManual(time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC))
+	s.figures = NewFigures("http://127.0.0.1:1", s.now.Now)
+	err := Sync(ctx, cfg, s.figures, func(_ context.Context, d time.Duration) error {
 		waits = append(waits, d)
+		s.now.Advance(d)
 		if len(waits) > len(steps) {
 			stop()
 			return context.Canceled
@@ -169,12 +177,39 @@ func TestSyncKeepsTheLastGoodOne(t *testing.T) {
 func TestSyncRefused(t *testing.T) {
 	t.Parallel()
 	s := &stage{users: keySet(t, "u1", false), devices: keySet(t, "d1", true)}
+	var rejected []float64
+	look := func() { rejected = append(rejected, gauge(t, produced(t, s.figures), names.GatewayRejected)) }
 	s.turns(t,
-		func() { s.refuse, s.users = http.StatusBadRequest, keySet(t, "u2", false) },
-		func() { s.refuse = 0 },
+		func() { look(); s.refuse, s.users = http.StatusBadRequest, keySet(t, "u2", false) },
+		func() { look(); s.refuse = 0 },
+		func() { look() },
 	)
+	if !slices.Equal(rejected, []float64{0, 1, 0}) {
+		t.Errorf("refused by Kong, then taken: %v", rejected)
+	}
 	if len(s.kong) != 2 || !strings.Contains(s.kong[1], `"u2"`) {
 		t.Errorf("Kong has %d files", len(s.kong))
+	}
+}
+
+// The configuration ages while svc-portal or Kong is away: neither is a refusal.
+func TestSyncTellsHowFreshKongsConfigurationIs(t *testing.T) {
+	t.Parallel()
+	s := &stage{users: keySet(t, "u1", false), devices: keySet(t, "d1", true)}
+	var ages, rejected []float64
+	look := func() {
+		all := produced(t, s.figures)
+		ages, rejected = append(ages, gauge(t, all, names.GatewayConfigAge)), append(rejected, gauge(t, all, names.GatewayRejected))
+	}
+	s.turns(t,
+		func() { look(); s.portalDown = true },
+		func() { look() },
+		func() { look(); s.portalDown, s.refuse = false, http.StatusServiceUnavailable },
+		func() { look(); s.refuse = 0 },
+		func() { look() },
+	)
+	if !slices.Equal(ages, []float64{30, 60, 90, 120, 30}) || !slices.Equal(rejected, []float64{0, 0, 0, 0, 0}) {
+		t.Errorf("ages %v, rejected %v", ages, rejected)
 	}
 }
 
@@ -182,42 +217,8 @@ func TestSyncTellsItsOwnFailure(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("no more time")
 	err := Sync(t.Context(), SyncConfig{PortalURL: "http://127.0.0.1:1", AdminURL: "http://127.0.0.1:1", Interval: time.Second},
-		func(context.Context, time.Duration) error { return broken })
+		NewFigures("http://127.0.0.1:1", clock.System(0)), func(context.Context, time.Duration) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestFiguresAreKongs(t *testing.T) {
-	t.Parallel()
-	status := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `# HELP kong_http_requests_total HTTP status codes per service/route in Kong
-# TYPE kong_http_requests_total counter
-kong_http_requests_total{service="svc-portal",route="portal-psps",code="200"} 7
-# TYPE kong_memory_workers_lua_vms_bytes gauge
-kong_memory_workers_lua_vms_bytes{node_id="x",pid="1"} 1
-# TYPE kong_kong_latency_ms histogram
-kong_kong_latency_ms_bucket{service="svc-portal",le="5"} 6
-kong_kong_latency_ms_bucket{service="svc-portal",le="+Inf"} 7
-kong_kong_latency_ms_count{service="svc-portal"} 7
-kong_kong_latency_ms_sum{service="svc-portal"} 20
-# TYPE go_goroutines gauge
-go_goroutines 3
-`)
-	}))
-	t.Cleanup(status.Close)
-	families, err := gatherer{status.URL + "/metrics", http.DefaultClient}.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range families {
-		names = append(names, f.GetName())
-	}
-	if got := strings.Join(names, " "); got != "kong_http_requests_total mpac_gateway_requests_total kong_kong_latency_ms" {
-		t.Errorf("pushed: %s", got)
-	}
-	if _, err := (gatherer{status.URL + "/nowhere\x7f", http.DefaultClient}).Gather(); err == nil {
-		t.Error("an address that is none was read")
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mpac-cloud/mpac/platform/clock"
 	environment "github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/service"
 	"github.com/mpac-cloud/mpac/smartpos/gateway"
@@ -22,12 +23,13 @@ func syncCommand() *cobra.Command {
 				return err
 			}
 			return service.WithTelemetry(cmd.Context(), "gateway-sync", func(ctx context.Context) error {
-				stop, err := gateway.Figures(ctx, cfg.StatusURL, service.Version)
+				figures := gateway.NewFigures(cfg.StatusURL, clock.System(0))
+				stop, err := figures.Push(ctx, service.Version)
 				if err != nil {
 					return err
 				}
-				defer func() { _ = stop(context.WithoutCancel(ctx)) }() // what is lost is a minute's figures
-				return gateway.Sync(ctx, cfg, nil)
+				defer func() { _ = stop(context.WithoutCancel(ctx)) }() // what is lost is the last seconds' figures
+				return gateway.Sync(ctx, cfg, figures, nil)
 			})
 		},
 	}
