@@ -15,6 +15,9 @@ type at struct {
 	color string
 }
 
+// wholeYen shows each yen; currencyJPY shortens to thousands and millions, which is right for a day's sales and wrong for a bill.
+const wholeYen = "prefix:¥"
+
 // Colours of meaning: well, look, act.
 const (
 	well = "green"
@@ -105,7 +108,7 @@ func stat(title, description, unit, expr string, steps ...at) *Panel {
 		mode = "value"
 	}
 	var decimals *int
-	if unit == "none" || unit == "currencyJPY" { // things and yen are counted whole; increase() knows no whole
+	if unit == "none" || unit == wholeYen { // things and yen are counted whole; increase() knows no whole
 		decimals = new(int)
 	}
 	return &Panel{
@@ -183,7 +186,7 @@ func table(title, description, unit string, question q) *Panel {
 		Options: map[string]any{"cellHeight": "md", "frameIndex": 0, "showHeader": true, "showTypeIcons": false},
 		Targets: []Target{t},
 		Transformations: []any{map[string]any{"id": "organize", "options": map[string]any{
-			"excludeByName": map[string]any{"Time": true, "__name__": true, "environment": true}, "indexByName": map[string]any{}, "renameByName": map[string]any{},
+			"excludeByName": map[string]any{"Time": true, "__name__": true, "environment": true}, "indexByName": map[string]any{}, "renameByName": map[string]any{"Value": "number"},
 		}}},
 	}
 }

@@ -145,7 +145,7 @@ func businessDay() *Dashboard {
 		row{"Today", 6, []*Panel{
 			stat("Sales", "Money that stores took today, yen.", "currencyJPY", `sum(increase(mpac_store_sales_total{currency="JPY"}[$__range]))`),
 			stat("Orders", "Orders opened today.", "none", `sum(increase(mpac_orders_total{state="open"}[$__range]))`),
-			stat("Average bill", "Money taken for each bill that was paid, yen.", "currencyJPY", `sum(increase(mpac_store_sales_total{currency="JPY"}[$__range])) / clamp_min(sum(increase(mpac_bills_total{state="paid"}[$__range])), 1)`),
+			stat("Average bill", "Money taken for each bill that was paid, yen.", wholeYen, `sum(increase(mpac_store_sales_total{currency="JPY"}[$__range])) / clamp_min(sum(increase(mpac_bills_total{state="paid"}[$__range])), 1)`),
 			stat("Paid by wallet", "Share of the money that came by QR.", "percentunit", `sum(increase(mpac_store_sales_total{method="qr", currency="JPY"}[$__range])) / clamp_min(sum(increase(mpac_store_sales_total{currency="JPY"}[$__range])), 1)`),
 			stat("Given back", "Money returned to customers today, yen.", "currencyJPY", `sum(increase(mpac_money_moved_total{direction="returned", currency="JPY"}[$__range])) or vector(0)`),
 			stat("Stores", "Active stores.", "none", `sum(mpac_tenants{kind="store"})`),
