@@ -130,7 +130,7 @@ func once(ctx context.Context, db *pgxpool.Pool, scope Scope, name string, fn fu
 	if err != nil {
 		return fmt.Errorf("%s: begin: %w", name, err)
 	}
-	defer rollback(ctx, tx)
+	defer end(ctx, tx.Rollback)
 	waiting := &afterCommit{}
 	if err := fn(context.WithValue(ctx, afterCommitKey{}, waiting), tx); err != nil {
 		return err
@@ -156,15 +156,21 @@ func InReadTx(ctx context.Context, db *pgxpool.Pool, scope Scope, name string, f
 	if err != nil {
 		return fmt.Errorf("%s: begin: %w", name, err)
 	}
-	defer rollback(ctx, tx)
-	return fn(ctx, tx)
+	defer end(ctx, tx.Rollback)
+	if err := fn(ctx, tx); err != nil {
+		return err
+	}
+	// What was read is read, whatever becomes of the end. It is a commit so that the database's count of rollbacks is one of failures.
+	end(ctx, tx.Commit)
+	return nil
 }
 
-// rollback ends what was not committed, also when the request's context is over: a connection goes back clean.
-func rollback(ctx context.Context, tx pgx.Tx) {
+// end ends a transaction of which nothing is to stay, also when the request's context is over: a connection goes back clean. After a
+// commit a rollback does nothing.
+func end(ctx context.Context, how func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_ = tx.Rollback(ctx)
+	_ = how(ctx)
 }
 
 // ErrCommitUnknown is in the error of a commit that got no answer.
