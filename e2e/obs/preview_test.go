@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"math"
 	"net/url"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mpac-cloud/mpac/e2e/observed"
+	"github.com/mpac-cloud/mpac/e2e/till"
 )
 
 // drawn is a dashboard as the preview shows it.
@@ -31,6 +33,7 @@ type drawnPanel struct {
 	Color                                   string
 	Figure                                  string
 	Lines                                   []drawnLine
+	series                                  []observed.Sample // of Lines, until the highest of all targets is known
 	Limits                                  []limit
 	Rows                                    []string
 	Most                                    string
@@ -53,7 +56,9 @@ func TestPreview(t *testing.T) {
 		t.Skip("draws pages for eyes: make obs-preview")
 	}
 	s := start(t)
+	shop := till.Open(t, s)
 	s.demo(t.Context(), t, 90*time.Second)
+	s.refund(t, shop)
 	if err := os.MkdirAll(into, 0o750); err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +117,9 @@ type fullPanel struct {
 		}
 	}
 	Targets []struct {
-		Expr, LegendFormat string
-		Datasource         struct{ Type string }
+		Expr, LegendFormat               string
+		Datasource                       struct{ Type string }
+		Namespace, MetricName, Statistic string
 	}
 }
 
@@ -153,7 +159,7 @@ func (s *stackUp) drawPanel(t *testing.T, p fullPanel) drawnPanel {
 		expr := filled(target.Expr, "pgw-backend")
 		switch target.Datasource.Type {
 		case "cloudwatch":
-			out.Problem = "asked of AWS"
+			out.Rows = append(out.Rows, "AWS answers: "+target.Statistic+" of "+target.MetricName, "in "+target.Namespace)
 			continue
 		case "loki":
 			got, err := s.LogQL(t.Context(), expr)
@@ -171,10 +177,35 @@ func (s *stackUp) drawPanel(t *testing.T, p fullPanel) drawnPanel {
 			out.Problem = err.Error()
 		}
 	}
+	scale(&out, p)
 	if len(out.Lines) == 0 && len(out.Rows) == 0 && out.Figure == "" && out.Problem == "" && p.Type != "row" {
 		out.Problem = "No data"
 	}
 	return out
+}
+
+// scale draws the lines of all targets against their highest value.
+func scale(out *drawnPanel, p fullPanel) {
+	if len(out.series) == 0 {
+		return
+	}
+	top := 0.0
+	for _, series := range out.series {
+		for _, v := range series.Values {
+			if f := number(v[1]); !math.IsNaN(f) {
+				top = max(top, f)
+			}
+		}
+	}
+	out.Most = shown(top, out.Unit)
+	for i, series := range out.series {
+		out.Lines[i].Points = points(series, top)
+	}
+	for _, step := range p.FieldConfig.Defaults.Thresholds.Steps {
+		if step.Value != nil && *step.Value > 0 && *step.Value <= top {
+			out.Limits = append(out.Limits, limit{step.Color, 100 - 100**step.Value/top})
+		}
+	}
 }
 
 func (s *stackUp) drawTarget(t *testing.T, out *drawnPanel, p fullPanel, expr, legend string) error {
@@ -185,25 +216,12 @@ func (s *stackUp) drawTarget(t *testing.T, out *drawnPanel, p fullPanel, expr, l
 		if err != nil {
 			return err
 		}
-		top := 0.0
-		for _, series := range got {
-			for _, v := range series.Values {
-				if f := number(v[1]); !math.IsNaN(f) {
-					top = max(top, f)
-				}
-			}
-		}
-		out.Most = shown(top, def.Unit)
 		for _, series := range got {
 			out.Lines = append(out.Lines, drawnLine{
-				Name: named(legend, series.Metric), Last: shown(series.Last(), def.Unit), Color: palette[len(out.Lines)%len(palette)], Points: points(series, top),
+				Name: named(legend, series.Metric), Last: shown(series.Last(), def.Unit), Color: palette[len(out.Lines)%len(palette)],
 			})
 		}
-		for _, step := range def.Thresholds.Steps {
-			if step.Value != nil && *step.Value > 0 && *step.Value <= top {
-				out.Limits = append(out.Limits, limit{step.Color, 100 - 100**step.Value/top})
-			}
-		}
+		out.series = append(out.series, got...)
 		return nil
 	}
 	got, err := s.PromQL(t.Context(), expr)
@@ -235,7 +253,7 @@ func (s *stackUp) drawTarget(t *testing.T, out *drawnPanel, p fullPanel, expr, l
 		case "stat":
 			out.Figure, out.Color = word, color
 		case "table":
-			out.Rows = append(out.Rows, fmt.Sprint(series.Metric)+" "+word)
+			out.Rows = append(out.Rows, columns(series.Metric)+" "+word)
 		default:
 			out.Lines = append(out.Lines, drawnLine{Name: named(legend, series.Metric), Last: word, Color: color, Share: int(100 * v / max(widest, 1e-9))})
 		}
@@ -251,6 +269,15 @@ func (s *stackUp) over(t *testing.T, expr string) ([]observed.Sample, error) {
 		"query": {expr}, "start": {fmt.Sprint(now.Add(-2 * time.Minute).Unix())}, "end": {fmt.Sprint(now.Unix())}, "step": {"5"},
 	}, &a)
 	return a.Data.Result, err
+}
+
+// columns are the labels that a table shows, by name.
+func columns(labels map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		fmt.Fprintf(&b, "%-24s", labels[name])
+	}
+	return b.String()
 }
 
 func number(v any) float64 {
@@ -305,20 +332,38 @@ func shown(v float64, unit string) string {
 	case "none":
 		return strconv.FormatFloat(math.Round(v), 'g', 8, 64)
 	case "currencyJPY":
+		return "¥" + scaled(v, 1000, "", " K", " M", " B")
+	case "prefix:¥":
 		return fmt.Sprintf("¥%.0f", v)
 	case "bytes", "Bps":
-		return fmt.Sprintf("%.1f MiB", v/(1<<20)) + strings.TrimPrefix(unit, "bytes")
+		return scaled(v, 1024, " B", " KiB", " MiB", " GiB") + map[string]string{"Bps": "/s"}[unit]
 	case "reqps", "cps", "rowsps":
 		return fmt.Sprintf("%.2f %s", v, map[string]string{"reqps": "req/s", "cps": "c/s", "rowsps": "rows/s"}[unit])
 	}
 	return strconv.FormatFloat(math.Round(v*100)/100, 'g', 8, 64)
 }
 
+// scaled shortens a value, with three digits at least.
+func scaled(v, step float64, units ...string) string {
+	i := 0
+	for i < len(units)-1 && math.Abs(v) >= step {
+		v /= step
+		i++
+	}
+	digits := 2
+	if math.Abs(v) >= 100 || v == math.Trunc(v) {
+		digits = 0
+	} else if math.Abs(v) >= 10 {
+		digits = 1
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64) + units[i]
+}
+
 const pageHTML = `<!doctype html><meta charset="utf-8"><title>{{.Title}}</title><style>
 body{background:#111217;color:#ccccdc;font:13px sans-serif;margin:14px} h1{font-size:20px;margin:0} p{margin:2px 0 10px;color:#8e8e9a}
 .g{display:grid;grid-template-columns:repeat(24,1fr);grid-auto-rows:30px;gap:4px}
 .p{background:#181b1f;border:1px solid #2b2e34;overflow:hidden;padding:5px;display:flex;flex-direction:column}
-.row{background:none;border:none;font-weight:bold;font-size:14px} .t{font-weight:600;white-space:nowrap;overflow:hidden;text-overflow:ellipsis} .bad{color:#ff5c5c;font-weight:bold}
+.row{background:none;border:none;font-weight:bold;font-size:14px} .t{flex:none;font-weight:600;white-space:nowrap;overflow:hidden;text-overflow:ellipsis} .bad{color:#ff5c5c;font-weight:bold}
 .f{flex:1;display:flex;align-items:center;justify-content:center;font-size:30px;font-weight:bold;border-radius:3px;color:#fff}
 svg{flex:1;min-height:0;background:#14161a} .l{font-size:11px;max-height:45%;overflow:hidden} .l span{float:right} pre{flex:none;margin:0;font-size:10px;overflow:hidden}
 .b{height:14px;margin-bottom:2px}</style><h1>{{.Title}}</h1><p>{{.Description}}</p><div class="g">
