@@ -71,6 +71,10 @@ verify-obs: deps build obs ## Run the platform under traffic with the real stack
 	MPAC_VERIFY_OBS=1 go test -count=1 ./obs
 	MPAC_VERIFY_OBS=1 go test -count=1 -timeout 25m -v -run TestVerify ./e2e/obs
 
+.PHONY: drills
+drills: deps build obs ## Inject each alert's fault, follow its runbook, see the platform well again (MPAC_DRILLS=Name,Name: some)
+	MPAC_DRILLS=$${MPAC_DRILLS:-all} go test -count=1 -timeout 100m -v -run TestDrills ./e2e/drills
+
 .PHONY: obs-preview
 obs-preview: deps build obs ## Draw every dashboard with live figures into obs-preview/ (pages and screenshots, in Chromium)
 	MPAC_OBS_PREVIEW=$(CURDIR)/obs-preview go test -count=1 -timeout 25m -v -run TestPreview ./e2e/obs

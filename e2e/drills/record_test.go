@@ -1,0 +1,115 @@
+package drills_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// row is what a drill left in docs/runbooks/README.md.
+type row struct {
+	Alert, Severity, Fault string
+	Heard, Well            string // durations, in words
+	Date, Machine          string
+}
+
+var tableRow = regexp.MustCompile(`(?m)^\| \[(\w+)\]\(\w+\.md\) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$`)
+
+const tableHead = `# Runbooks
+
+One for each alert, of its name: what it means for the business, where to look, what to do on one machine and in the cloud, what not to do,
+and when it is over. A page calls somebody now, at night too; a ticket is for working hours, today; ` + "`none`" + ` calls nobody.
+
+Each runbook was followed: ` + "`make drills`" + ` starts a platform with the real Prometheus, Alertmanager and Loki, injects the fault, waits until
+the alert is heard where its severity goes, runs the runbook's own commands, and waits until the alert is over, a sale in cash and
+one by QR complete, and ` + "`mpac doctor`" + ` has nothing to act on. ` + "`MPAC_DRILLS=RedisDown,Panics make drills`" + ` does some. The rules wait less in a drill (windows
+of a minute, evaluated every two seconds); their thresholds are those of production. The commands for the cloud are not part of it.
+
+"Heard" is the time from the fault to the page, "well" from the runbook's first step to the end of the alert, both in a drill.
+`
+
+const columns = "| alert | severity | fault | heard after | well again after | date | machine |\n|---|---|---|---|---|---|---|\n"
+
+func parseTable(text string) map[string]row {
+	rows := map[string]row{}
+	for _, m := range tableRow.FindAllStringSubmatch(text, -1) {
+		rows[m[1]] = row{m[1], m[2], m[3], m[4], m[5], m[6], m[7]}
+	}
+	return rows
+}
+
+// table is the whole page: a drill that was not done yet has a row that says so.
+func table(rows map[string]row, severities map[string]string) string {
+	var out strings.Builder
+	out.WriteString(tableHead)
+	for _, g := range groups {
+		if len(g.batches) == 0 {
+			continue
+		}
+		fmt.Fprintf(&out, "\n## %s\n\n%s", g.name, columns)
+		for _, d := range g.drills() {
+			r, done := rows[d.Alert]
+			if !done || r.Heard == "" {
+				r = row{Heard: "not yet", Well: "not yet"}
+			}
+			fmt.Fprintf(&out, "| [%s](%s.md) | %s | %s | %s | %s | %s | %s |\n",
+				d.Alert, d.Alert, severities[d.Alert], strings.ReplaceAll(d.Fault, "|", `\|`), r.Heard, r.Well, r.Date, r.Machine)
+		}
+	}
+	return out.String()
+}
+
+// record writes what the drills of this run left; the rows of others stay.
+func record(t *testing.T, done []row) {
+	t.Helper()
+	path := filepath.Join(runbooks, "README.md")
+	text, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	rows := parseTable(string(text))
+	for _, r := range done {
+		rows[r.Alert] = r
+	}
+	if err := os.WriteFile(path, []byte(table(rows, severities(t))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func words(d time.Duration) string { return d.Round(time.Second).String() }
+
+// machine is what the drill ran on, in words.
+func machine() string {
+	size := ""
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		var kb int64
+		if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kb); err == nil {
+			size = fmt.Sprintf(", %d GB", (kb+1<<19)>>20)
+		}
+	}
+	return fmt.Sprintf("%s/%s, %d cores%s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), size)
+}
+
+func TestTheTableIsReadAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	done := map[string]row{}
+	for _, d := range allDrills() {
+		done[d.Alert] = row{d.Alert, "ticket", d.Fault, "12s", "1m3s", "2026-11-22", "linux/amd64, 4 cores"}
+	}
+	text := table(done, map[string]string{})
+	got := parseTable(text)
+	for name, r := range got {
+		r.Severity = "ticket"
+		got[name] = r
+	}
+	if diff := cmp.Diff(done, got); diff != "" {
+		t.Error(diff)
+	}
+}

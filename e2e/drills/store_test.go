@@ -1,0 +1,4 @@
+package drills_test
+
+// store are the drills of the rule group "store".
+var store []batch
