@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 )
 
 // Append writes events in the transaction of the change they tell, in the order given, in one round trip. They get their
@@ -56,9 +56,7 @@ func appendOne(ctx context.Context, tx pgx.Tx, e Event) error {
 
 // traceparent is the W3C trace context of ctx, nil without a span.
 func traceparent(ctx context.Context) *string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	if parent := carrier["traceparent"]; parent != "" {
+	if parent := telemetry.Traceparent(ctx); parent != "" {
 		return &parent
 	}
 	return nil

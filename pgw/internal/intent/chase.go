@@ -21,6 +21,7 @@ func (s *Service) Sync(ctx context.Context, attemptID, reason string) error {
 	if err != nil {
 		return err
 	}
+	telemetry.Relate(ctx, a.Traceparent)
 	s.log.InfoContext(ctx, "asking the provider", "payment_attempt", a.ID, "provider", a.Provider, "reason", reason)
 	scope := postgres.NewScope("partner_id", a.PartnerID, "mode", a.Mode)
 	if a.Status == AttemptFailed {
@@ -92,6 +93,7 @@ func (s *Service) advance(ctx context.Context, scope postgres.Scope, attemptID s
 	if err != nil {
 		return err
 	}
+	telemetry.Relate(ctx, a.Traceparent)
 	for range longestRun {
 		now := s.clock()
 		tick(&in, &a, now, s.cfg)
@@ -326,8 +328,13 @@ func (s *Service) Run(ctx context.Context) {
 }
 
 func (s *Service) work(ctx context.Context, c claimed) error {
-	ctx, span := telemetry.Tracer().Start(ctx, "sweep payment intent")
-	defer span.End()
+	ctx, span := telemetry.Tracer().Start(telemetry.WithTags(ctx), "sweep payment intent")
+	err := s.takeUp(ctx, c)
+	telemetry.End(span, err)
+	return err
+}
+
+func (s *Service) takeUp(ctx context.Context, c claimed) error {
 	stop := s.keepLease(ctx, c.scope(), c.id)
 	defer stop()
 	in, err := s.Retrieve(ctx, partner.Identity{PartnerID: c.partnerID, Mode: c.mode}, c.id)

@@ -268,7 +268,9 @@ type Attempt struct {
 	FailureCode, FailureMessage                        string
 	// ConfirmKeyID and SecondKeyID are idempotency keys whose answers wait for this attempt.
 	ConfirmKeyID, SecondKeyID string
-	CreatedAt, UpdatedAt      time.Time
+	// Traceparent is the W3C trace context of the confirm: the sale's trace, which every outcome goes on with. "": not traced.
+	Traceparent          string
+	CreatedAt, UpdatedAt time.Time
 }
 
 // Over tells whether the attempt is final.

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
@@ -70,4 +72,12 @@ func beginAtZero(providers []string) {
 	none := []attribute.KeyValue{names.Provider.Is("none"), names.Method.Is("none")}
 	names.PaymentIntents.AtZero(none...)
 	names.Refunds.AtZero(none...)
+}
+
+// rejoin begins the span of an outcome in the sale's trace, whoever brought the news. Call it when the outcome is known, and write it
+// in the returned context: its event carries the trace on.
+func rejoin(ctx context.Context, in *Intent, a *Attempt) (context.Context, trace.Span) {
+	kind := in.told[len(in.told)-1].kind
+	return telemetry.Rejoin(ctx, a.Traceparent, "outcome "+string(kind), trace.WithAttributes(
+		attribute.String(names.SpanEventType, string(kind)), attribute.String(names.SpanProvider, a.Provider)))
 }

@@ -170,7 +170,7 @@ func attemptFound(r pgwdb.PgwPaymentAttempt, err error, attemptID string) (Attem
 		CodeDeletedAt: at(r.CodeDeletedAt), CancelSentAt: at(r.CancelSentAt), CancelAcceptedAt: at(r.CancelAcceptedAt), CancelRefusedAt: at(r.CancelRefusedAt),
 		CaptureTries: r.CaptureTries, Asks: r.Asks, OperatorAt: at(r.OperatorAt), LateSuccessAt: at(r.LateSuccessAt),
 		FailureCode: text(r.FailureCode), FailureMessage: text(r.FailureMessage), ConfirmKeyID: text(r.ConfirmKeyID), SecondKeyID: text(r.SecondKeyID),
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		Traceparent: text(r.Traceparent), CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 	if r.CaptureAmount != nil {
 		a.CaptureAmount = *r.CaptureAmount
@@ -183,7 +183,7 @@ func createAttempt(ctx context.Context, tx pgx.Tx, a Attempt) error {
 		ID: a.ID, PaymentIntentID: a.IntentID, PartnerID: a.PartnerID, Mode: a.Mode, MerchantID: a.MerchantID, MerchantStoreID: a.StoreID,
 		Provider: a.Provider, ContractID: a.ContractID, ProviderStoreID: a.ProviderStoreID, PaymentMethodType: a.MethodType,
 		Status: string(a.Status), CreatedAt: a.CreatedAt, Amount: a.Amount.Minor, Currency: string(a.Amount.Currency), CaptureLater: a.CaptureLater,
-		ConfirmKeyID: optional(a.ConfirmKeyID),
+		ConfirmKeyID: optional(a.ConfirmKeyID), Traceparent: optional(a.Traceparent),
 	})
 	if err != nil {
 		return fmt.Errorf("create payment attempt: %w", err)
@@ -231,6 +231,7 @@ func (fx effects) write(ctx context.Context, tx pgx.Tx, in Intent, a Attempt, no
 		ID: id.NewULID("re", now), Kind: "return", PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, MerchantStoreID: optional(in.StoreID),
 		PaymentIntentID: in.ID, AttemptID: &a.ID, Provider: &a.Provider, ContractID: &a.ContractID, Amount: a.CapturedAmount,
 		Currency: string(a.Amount.Currency), CreatedAt: now, DueAt: &now, Reason: optional("late success"),
+		Traceparent: optional(a.Traceparent),
 	})
 	if err != nil {
 		return fmt.Errorf("create return: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 )
 
 // cancelWait is how long a cancel's caller is kept waiting for a slow provider; the sweep goes on after that.
@@ -227,7 +228,17 @@ func (s *Service) expire(ctx context.Context, c claimed) error {
 		if err := in.moveTell(Cancelled, now); err != nil {
 			return err
 		}
-		return Save(ctx, tx, &in)
+		if in.LatestAttemptID == "" {
+			return Save(ctx, tx, &in) // nobody confirmed it: there is no sale's trace
+		}
+		a, err := GetAttempt(ctx, tx, in.LatestAttemptID)
+		if err != nil {
+			return err
+		}
+		ctx, span := rejoin(ctx, &in, &a)
+		err = Save(ctx, tx, &in)
+		telemetry.End(span, err)
+		return err
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/idempotency"
 	"github.com/mpac-cloud/mpac/pgw/internal/ledger"
@@ -13,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/provider"
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 )
 
 // Confirm chooses method and provider. Cash and external cards are recorded in one transaction; QR goes through a provider.
@@ -123,7 +126,8 @@ func (s *Service) beginAttempt(ctx context.Context, tx pgx.Tx, intentID, keyID s
 	a := Attempt{
 		ID: id.NewULID(AttemptPrefix, now), IntentID: in.ID, PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, StoreID: in.StoreID,
 		Provider: providerName, ContractID: cred.ContractID, ProviderStoreID: cred.StoreID, MethodType: c.Method, Status: Creating, Amount: in.Amount,
-		CaptureLater: in.CaptureMethod == CaptureManual, ConfirmKeyID: keyID, CreatedAt: now,
+		CaptureLater: in.CaptureMethod == CaptureManual, ConfirmKeyID: keyID,
+		Traceparent: telemetry.Traceparent(ctx), CreatedAt: now,
 	}
 	in.MethodType, in.ProcessingMode, in.Provider = c.Method, PGWProcessed, providerName
 	in.LiveAttemptID, in.LatestAttemptID, in.DueAt = a.ID, a.ID, now.Add(s.cfg.Lease)
@@ -153,31 +157,34 @@ type settled struct {
 	intent          Intent
 	attempt         Attempt
 	confirm, second idempotency.Answer // zero: not finished now
+	span            trace.Span         // of the outcome in the sale's trace
 }
 
 // settle writes what news mean, under the locks of intent and attempt, with the events, bookings and kept answers that
 // belong to it. Any number of bringers of the same news may call it at once.
 func (s *Service) settle(ctx context.Context, scope postgres.Scope, attemptID string, n news, o settling) (settled, error) {
-	var out settled
+	out := settled{span: noop.Span{}}
 	err := postgres.InTx(ctx, s.db, scope, "pgw.intent.settle", func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		out, err = s.settleIn(ctx, tx, attemptID, n, o)
 		return err
 	})
+	telemetry.End(out.span, err)
 	return out, err
 }
 
 func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, attemptID string, n news, o settling) (settled, error) {
+	out := settled{span: noop.Span{}}
 	in, a, err := lockBoth(ctx, tx, attemptID)
 	if err != nil {
-		return settled{}, err
+		return out, err
 	}
 	now := s.clock()
 	wasOver, hadOperator := a.Over(), !a.OperatorAt.IsZero()
 	tick(&in, &a, now, s.cfg)
 	fx, err := apply(&in, &a, n, now, s.cfg)
 	if err != nil {
-		return settled{}, err
+		return out, err
 	}
 	if n.kind == newsNotNow && a.Status == Creating && a.Asks == 0 && o.finishConfirm {
 		// The provider did not take the first call: the attempt never was.
@@ -185,24 +192,26 @@ func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, attemptID string, n n
 		a.become(AttemptFailed, now)
 		in.LiveAttemptID, in.DueAt = "", in.ExpiresAt
 		if err := s.keys.Drop(ctx, tx, a.ConfirmKeyID); err != nil {
-			return settled{}, err
+			return out, err
 		}
 		a.ConfirmKeyID, o.confirmKeyID = "", ""
 	}
 	s.plan(&in, &a, n, now, o)
-	out := settled{}
+	if len(in.told) > 0 {
+		ctx, out.span = rejoin(ctx, &in, &a)
+	}
 	if out.confirm, out.second, err = s.finishKeys(ctx, tx, in, &a, o); err != nil {
-		return settled{}, err
+		return out, err
 	}
 	if err := saveAttempt(ctx, tx, a, now); err != nil {
-		return settled{}, err
+		return out, err
 	}
 	if err := Save(ctx, tx, &in); err != nil {
-		return settled{}, err
+		return out, err
 	}
 	if a.Status == AttemptFailed && !wasOver {
 		if err := s.askLater(ctx, tx, a); err != nil {
-			return settled{}, err
+			return out, err
 		}
 	}
 	if !hadOperator && !a.OperatorAt.IsZero() {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/pgw/internal/idempotency"
@@ -23,6 +22,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 )
 
 // Service is what the HTTP face, the webhooks and the sweep call.
@@ -141,17 +141,10 @@ func createParams(ctx context.Context, in Intent, key idempotency.Row) (pgwdb.Cr
 		MerchantTerminalID: optional(in.TerminalID), MerchantRefID: in.MerchantRefID, Amount: in.Amount.Minor, Currency: string(in.Amount.Currency),
 		PaymentMethodTypes: in.MethodTypes, CaptureMethod: in.CaptureMethod, Description: optional(in.Description), Metadata: metadata,
 		ExpiresAt: in.ExpiresAt, CreatedAt: in.CreatedAt, TokenHash: in.TokenHashes[0],
-		EventID: id.NewULID(event.Prefix, in.CreatedAt), EventData: eventData, Traceparent: traceparent(ctx),
+		EventID: id.NewULID(event.Prefix, in.CreatedAt), EventData: eventData, Traceparent: optional(telemetry.Traceparent(ctx)),
 		KeyID: key.ID, YesterdaysKeyID: key.YesterdaysID, OldestKeyAt: key.Oldest, KeyHash: key.KeyHash, SignatureID: key.SignatureID,
 		Fingerprint: key.Fingerprint, Answer: key.Answer,
 	}, nil
-}
-
-// traceparent is the W3C trace context of ctx, nil without a span.
-func traceparent(ctx context.Context) *string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return optional(carrier["traceparent"])
 }
 
 // notCreated finds out why nothing was written: the key is known, the reference is taken, or the merchant is not there.

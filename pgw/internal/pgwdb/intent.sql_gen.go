@@ -12,7 +12,7 @@ import (
 )
 
 const attempt = `-- name: Attempt :one
-SELECT id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id, payment_method_type, status, status_since, amount, currency, captured_amount, capture_later, code_id, code_expires_at, provider_payment_id, provider_accepted_at, authorized_at, code_deleted_at, cancel_sent_at, cancel_accepted_at, cancel_refused_at, capture_amount, capture_tries, asks, operator_at, failure_code, failure_message, late_success_at, confirm_key_id, second_key_id, created_at, updated_at FROM pgw.payment_attempts WHERE id = $1
+SELECT id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id, payment_method_type, status, status_since, amount, currency, captured_amount, capture_later, code_id, code_expires_at, provider_payment_id, provider_accepted_at, authorized_at, code_deleted_at, cancel_sent_at, cancel_accepted_at, cancel_refused_at, capture_amount, capture_tries, asks, operator_at, failure_code, failure_message, late_success_at, confirm_key_id, second_key_id, created_at, updated_at, traceparent FROM pgw.payment_attempts WHERE id = $1
 `
 
 func (q *Queries) Attempt(ctx context.Context, id string) (PgwPaymentAttempt, error) {
@@ -55,12 +55,13 @@ func (q *Queries) Attempt(ctx context.Context, id string) (PgwPaymentAttempt, er
 		&i.SecondKeyID,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
 
 const attemptByProviderPayment = `-- name: AttemptByProviderPayment :one
-SELECT id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id, payment_method_type, status, status_since, amount, currency, captured_amount, capture_later, code_id, code_expires_at, provider_payment_id, provider_accepted_at, authorized_at, code_deleted_at, cancel_sent_at, cancel_accepted_at, cancel_refused_at, capture_amount, capture_tries, asks, operator_at, failure_code, failure_message, late_success_at, confirm_key_id, second_key_id, created_at, updated_at FROM pgw.payment_attempts WHERE provider = $1 AND provider_payment_id = $2 ORDER BY id DESC LIMIT 1
+SELECT id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id, payment_method_type, status, status_since, amount, currency, captured_amount, capture_later, code_id, code_expires_at, provider_payment_id, provider_accepted_at, authorized_at, code_deleted_at, cancel_sent_at, cancel_accepted_at, cancel_refused_at, capture_amount, capture_tries, asks, operator_at, failure_code, failure_message, late_success_at, confirm_key_id, second_key_id, created_at, updated_at, traceparent FROM pgw.payment_attempts WHERE provider = $1 AND provider_payment_id = $2 ORDER BY id DESC LIMIT 1
 `
 
 type AttemptByProviderPaymentParams struct {
@@ -108,6 +109,7 @@ func (q *Queries) AttemptByProviderPayment(ctx context.Context, arg AttemptByPro
 		&i.SecondKeyID,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -162,10 +164,12 @@ func (q *Queries) ClaimDueIntents(ctx context.Context, arg ClaimDueIntentsParams
 const createAttempt = `-- name: CreateAttempt :exec
 INSERT INTO pgw.payment_attempts (
     id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id,
-    payment_method_type, status, status_since, amount, currency, capture_later, confirm_key_id, created_at, updated_at)
+    payment_method_type, status, status_since, amount, currency, capture_later, confirm_key_id, traceparent,
+    created_at, updated_at)
 VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9,
-    $10, $11, $12, $13, $14, $15, $16, $12, $12)
+    $10, $11, $12, $13, $14, $15, $16, $17,
+    $12, $12)
 `
 
 type CreateAttemptParams struct {
@@ -185,6 +189,7 @@ type CreateAttemptParams struct {
 	Currency          string
 	CaptureLater      bool
 	ConfirmKeyID      *string
+	Traceparent       *string
 }
 
 func (q *Queries) CreateAttempt(ctx context.Context, arg CreateAttemptParams) error {
@@ -205,6 +210,7 @@ func (q *Queries) CreateAttempt(ctx context.Context, arg CreateAttemptParams) er
 		arg.Currency,
 		arg.CaptureLater,
 		arg.ConfirmKeyID,
+		arg.Traceparent,
 	)
 	return err
 }
@@ -488,7 +494,7 @@ func (q *Queries) ListIntents(ctx context.Context, arg ListIntentsParams) ([]Pgw
 }
 
 const lockAttempt = `-- name: LockAttempt :one
-SELECT id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id, payment_method_type, status, status_since, amount, currency, captured_amount, capture_later, code_id, code_expires_at, provider_payment_id, provider_accepted_at, authorized_at, code_deleted_at, cancel_sent_at, cancel_accepted_at, cancel_refused_at, capture_amount, capture_tries, asks, operator_at, failure_code, failure_message, late_success_at, confirm_key_id, second_key_id, created_at, updated_at FROM pgw.payment_attempts WHERE id = $1 FOR NO KEY UPDATE
+SELECT id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id, payment_method_type, status, status_since, amount, currency, captured_amount, capture_later, code_id, code_expires_at, provider_payment_id, provider_accepted_at, authorized_at, code_deleted_at, cancel_sent_at, cancel_accepted_at, cancel_refused_at, capture_amount, capture_tries, asks, operator_at, failure_code, failure_message, late_success_at, confirm_key_id, second_key_id, created_at, updated_at, traceparent FROM pgw.payment_attempts WHERE id = $1 FOR NO KEY UPDATE
 `
 
 func (q *Queries) LockAttempt(ctx context.Context, id string) (PgwPaymentAttempt, error) {
@@ -531,6 +537,7 @@ func (q *Queries) LockAttempt(ctx context.Context, id string) (PgwPaymentAttempt
 		&i.SecondKeyID,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }

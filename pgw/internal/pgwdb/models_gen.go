@@ -242,6 +242,7 @@ type PgwPaymentAttempt struct {
 	SecondKeyID        *string
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
+	Traceparent        *string
 }
 
 type PgwPaymentAttemptsDefault struct {
@@ -617,6 +618,7 @@ type PgwRefund struct {
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 	DueAt               *time.Time
+	Traceparent         *string
 }
 
 type PgwRequestSignature struct {

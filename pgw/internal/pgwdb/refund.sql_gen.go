@@ -51,11 +51,13 @@ func (q *Queries) ClaimDueRefunds(ctx context.Context, arg ClaimDueRefundsParams
 const createRefund = `-- name: CreateRefund :exec
 INSERT INTO pgw.refunds (
     id, kind, partner_id, mode, merchant_id, merchant_store_id, payment_intent_id, attempt_id, provider, contract_id,
-    merchant_refund_ref_id, amount, currency, status, status_since, version, reason, key_id, occurred_at, created_at, updated_at, due_at)
+    merchant_refund_ref_id, amount, currency, status, status_since, version, reason, key_id, occurred_at, created_at, updated_at, due_at,
+    traceparent)
 VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8,
     $9, $10, $11, $12, $13, 'pending', $14, 1,
-    $15, $16, $17, $14, $14, $18)
+    $15, $16, $17, $14, $14, $18,
+    $19)
 `
 
 type CreateRefundParams struct {
@@ -77,6 +79,7 @@ type CreateRefundParams struct {
 	KeyID               *string
 	OccurredAt          *time.Time
 	DueAt               *time.Time
+	Traceparent         *string
 }
 
 func (q *Queries) CreateRefund(ctx context.Context, arg CreateRefundParams) error {
@@ -99,12 +102,13 @@ func (q *Queries) CreateRefund(ctx context.Context, arg CreateRefundParams) erro
 		arg.KeyID,
 		arg.OccurredAt,
 		arg.DueAt,
+		arg.Traceparent,
 	)
 	return err
 }
 
 const listRefunds = `-- name: ListRefunds :many
-SELECT id, kind, partner_id, mode, merchant_id, merchant_store_id, payment_intent_id, attempt_id, provider, contract_id, merchant_refund_ref_id, amount, currency, status, status_since, version, reason, failure_code, failure_message, provider_refund_id, provider_accepted_at, asks, operator_at, key_id, occurred_at, created_at, updated_at, due_at FROM pgw.refunds
+SELECT id, kind, partner_id, mode, merchant_id, merchant_store_id, payment_intent_id, attempt_id, provider, contract_id, merchant_refund_ref_id, amount, currency, status, status_since, version, reason, failure_code, failure_message, provider_refund_id, provider_accepted_at, asks, operator_at, key_id, occurred_at, created_at, updated_at, due_at, traceparent FROM pgw.refunds
 WHERE partner_id = $1 AND mode = $2 AND kind = 'refund' AND id < $3
   AND ($4::text = '' OR payment_intent_id = $4)
   AND ($5::text = '' OR merchant_id = $5)
@@ -170,6 +174,7 @@ func (q *Queries) ListRefunds(ctx context.Context, arg ListRefundsParams) ([]Pgw
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.DueAt,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -182,7 +187,7 @@ func (q *Queries) ListRefunds(ctx context.Context, arg ListRefundsParams) ([]Pgw
 }
 
 const lockRefund = `-- name: LockRefund :one
-SELECT id, kind, partner_id, mode, merchant_id, merchant_store_id, payment_intent_id, attempt_id, provider, contract_id, merchant_refund_ref_id, amount, currency, status, status_since, version, reason, failure_code, failure_message, provider_refund_id, provider_accepted_at, asks, operator_at, key_id, occurred_at, created_at, updated_at, due_at FROM pgw.refunds WHERE id = $1 FOR NO KEY UPDATE
+SELECT id, kind, partner_id, mode, merchant_id, merchant_store_id, payment_intent_id, attempt_id, provider, contract_id, merchant_refund_ref_id, amount, currency, status, status_since, version, reason, failure_code, failure_message, provider_refund_id, provider_accepted_at, asks, operator_at, key_id, occurred_at, created_at, updated_at, due_at, traceparent FROM pgw.refunds WHERE id = $1 FOR NO KEY UPDATE
 `
 
 func (q *Queries) LockRefund(ctx context.Context, id string) (PgwRefund, error) {
@@ -217,12 +222,13 @@ func (q *Queries) LockRefund(ctx context.Context, id string) (PgwRefund, error) 
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.DueAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
 
 const refund = `-- name: Refund :one
-SELECT id, kind, partner_id, mode, merchant_id, merchant_store_id, payment_intent_id, attempt_id, provider, contract_id, merchant_refund_ref_id, amount, currency, status, status_since, version, reason, failure_code, failure_message, provider_refund_id, provider_accepted_at, asks, operator_at, key_id, occurred_at, created_at, updated_at, due_at FROM pgw.refunds WHERE id = $1
+SELECT id, kind, partner_id, mode, merchant_id, merchant_store_id, payment_intent_id, attempt_id, provider, contract_id, merchant_refund_ref_id, amount, currency, status, status_since, version, reason, failure_code, failure_message, provider_refund_id, provider_accepted_at, asks, operator_at, key_id, occurred_at, created_at, updated_at, due_at, traceparent FROM pgw.refunds WHERE id = $1
 `
 
 func (q *Queries) Refund(ctx context.Context, id string) (PgwRefund, error) {
@@ -257,6 +263,7 @@ func (q *Queries) Refund(ctx context.Context, id string) (PgwRefund, error) {
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.DueAt,
+		&i.Traceparent,
 	)
 	return i, err
 }

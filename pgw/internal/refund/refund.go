@@ -69,8 +69,10 @@ type entry struct {
 	ProviderAcceptedAt, OperatorAt, OccurredAt     time.Time
 	Asks                                           int32
 	KeyID                                          string
-	CreatedAt, UpdatedAt, DueAt                    time.Time
-	seen                                           int32
+	// Traceparent is the W3C trace context of the request, or of the sale whose late success it returns; "": not traced.
+	Traceparent                 string
+	CreatedAt, UpdatedAt, DueAt time.Time
+	seen                        int32
 }
 
 // Refund is one as the API and the events have it.

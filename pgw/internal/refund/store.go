@@ -10,6 +10,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/pgw/internal/idempotency"
@@ -23,6 +26,8 @@ import (
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // Service is what the HTTP face and the sweep call.
@@ -82,7 +87,7 @@ func (s *Service) begin(ctx context.Context, tx pgx.Tx, intentID, keyID string, 
 	r := entry{
 		ID: id.NewULID(Prefix, now), Kind: kindRefund, PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, StoreID: in.StoreID,
 		IntentID: in.ID, RefID: n.RefID, Status: Pending, StatusSince: now, Version: 1, Reason: n.Reason, OccurredAt: n.OccurredAt,
-		KeyID: keyID, CreatedAt: now, UpdatedAt: now, DueAt: now.Add(s.cfg.Lease), seen: 1,
+		KeyID: keyID, Traceparent: telemetry.Traceparent(ctx), CreatedAt: now, UpdatedAt: now, DueAt: now.Add(s.cfg.Lease), seen: 1,
 	}
 	if err := takeRef(ctx, tx, r); err != nil {
 		return entry{}, err
@@ -160,41 +165,62 @@ func takeRef(ctx context.Context, tx pgx.Tx, r entry) error {
 
 // settle writes what news mean, under the lock of the intent, with event, booking and kept answer.
 func (s *Service) settle(ctx context.Context, scope postgres.Scope, refundID string, n news, callerWaits bool) (idempotency.Answer, error) {
-	var answer idempotency.Answer
+	out := settled{span: noop.Span{}}
 	err := postgres.InTx(ctx, s.db, scope, "pgw.refund.settle", func(ctx context.Context, tx pgx.Tx) error {
-		in, r, err := lockBoth(ctx, tx, refundID)
-		if err != nil {
-			return err
-		}
-		now, hadOperator := s.clock(), !r.OperatorAt.IsZero()
-		booked, err := apply(&in, &r, n, now)
-		if err != nil {
-			return err
-		}
-		if !hadOperator && !r.OperatorAt.IsZero() {
-			s.log.ErrorContext(ctx, "an operator is needed", "refund", r.ID, "provider", r.Provider, "failure", n.code,
-				"asked_for", r.Amount.Minor, "provider_says", n.refund.Amount.Minor)
-		}
-		if booked {
-			if err := book(ctx, tx, in, r, now); err != nil {
-				return err
-			}
-		}
-		if !r.over() {
-			r.DueAt = now.Add(pause(&r, n, now, s.cfg))
-			if r.OperatorAt.IsZero() && now.Sub(r.CreatedAt) >= s.cfg.OperatorAfter {
-				r.OperatorAt = now
-			}
-		}
-		if answer, err = s.finishKey(ctx, tx, &r, callerWaits); err != nil {
-			return err
-		}
-		if err := save(ctx, tx, &r); err != nil {
-			return err
-		}
-		return intent.Save(ctx, tx, &in)
+		var err error
+		out, err = s.settleIn(ctx, tx, refundID, n, callerWaits)
+		return err
 	})
-	return answer, err
+	telemetry.End(out.span, err)
+	return out.answer, err
+}
+
+// settled is what a settlement left.
+type settled struct {
+	intent intent.Intent
+	refund entry
+	answer idempotency.Answer
+	span   trace.Span // of the outcome in the refund's trace
+}
+
+func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, refundID string, n news, callerWaits bool) (settled, error) {
+	out := settled{span: noop.Span{}}
+	in, r, err := lockBoth(ctx, tx, refundID)
+	if err != nil {
+		return out, err
+	}
+	now, hadOperator, wasOver := s.clock(), !r.OperatorAt.IsZero(), r.over()
+	booked, err := apply(&in, &r, n, now)
+	if err != nil {
+		return out, err
+	}
+	if r.over() && !wasOver {
+		ctx, out.span = telemetry.Rejoin(ctx, r.Traceparent, "outcome "+string(eventOf[r.Status]), trace.WithAttributes(
+			attribute.String(names.SpanEventType, string(eventOf[r.Status])), attribute.String(names.SpanProvider, r.Provider)))
+	}
+	if !hadOperator && !r.OperatorAt.IsZero() {
+		s.log.ErrorContext(ctx, "an operator is needed", "refund", r.ID, "provider", r.Provider, "failure", n.code,
+			"asked_for", r.Amount.Minor, "provider_says", n.refund.Amount.Minor)
+	}
+	if booked {
+		if err := book(ctx, tx, in, r, now); err != nil {
+			return out, err
+		}
+	}
+	if !r.over() {
+		r.DueAt = now.Add(pause(&r, n, now, s.cfg))
+		if r.OperatorAt.IsZero() && now.Sub(r.CreatedAt) >= s.cfg.OperatorAfter {
+			r.OperatorAt = now
+		}
+	}
+	if out.answer, err = s.finishKey(ctx, tx, &r, callerWaits); err != nil {
+		return out, err
+	}
+	if err := save(ctx, tx, &r); err != nil {
+		return out, err
+	}
+	out.intent, out.refund = in, r
+	return out, intent.Save(ctx, tx, &out.intent)
 }
 
 func book(ctx context.Context, tx pgx.Tx, in intent.Intent, r entry, now time.Time) error {
@@ -346,12 +372,20 @@ func (s *Service) claim(ctx context.Context, many int) ([]claimed, error) {
 
 // work asks first and sends only what the provider says it has not got.
 func (s *Service) work(ctx context.Context, c claimed) error {
+	ctx, span := telemetry.Tracer().Start(telemetry.WithTags(ctx), "sweep refund")
+	err := s.takeUp(ctx, c)
+	telemetry.End(span, err)
+	return err
+}
+
+func (s *Service) takeUp(ctx context.Context, c claimed) error {
 	stop := s.keepLease(ctx, c.scope(), c.id)
 	defer stop()
 	r, err := s.begun(ctx, c)
 	if err != nil || r.over() {
 		return err
 	}
+	telemetry.Relate(ctx, r.Traceparent)
 	n := s.ask(ctx, r)
 	if n.outcome == notFound {
 		if n = s.resend(ctx, r); n.outcome == refused {
@@ -472,7 +506,7 @@ func found(row pgwdb.PgwRefund, err error, refundID string) (entry, error) {
 		Status: Status(row.Status), StatusSince: row.StatusSince, Version: row.Version, seen: row.Version, Reason: text(row.Reason),
 		FailureCode: text(row.FailureCode), FailureMessage: text(row.FailureMessage), ProviderRefundID: text(row.ProviderRefundID),
 		ProviderAcceptedAt: at(row.ProviderAcceptedAt), OperatorAt: at(row.OperatorAt), OccurredAt: at(row.OccurredAt), Asks: row.Asks,
-		KeyID: text(row.KeyID), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DueAt: at(row.DueAt),
+		KeyID: text(row.KeyID), Traceparent: text(row.Traceparent), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DueAt: at(row.DueAt),
 	}, nil
 }
 
@@ -482,6 +516,7 @@ func insert(ctx context.Context, tx pgx.Tx, r entry) error {
 		PaymentIntentID: r.IntentID, AttemptID: optional(r.AttemptID), Provider: optional(r.Provider), ContractID: optional(r.ContractID),
 		MerchantRefundRefID: optional(r.RefID), Amount: r.Amount.Minor, Currency: string(r.Amount.Currency), CreatedAt: r.CreatedAt,
 		Reason: optional(r.Reason), KeyID: optional(r.KeyID), OccurredAt: instant(r.OccurredAt), DueAt: instant(r.DueAt),
+		Traceparent: optional(r.Traceparent),
 	})
 	if err != nil {
 		return fmt.Errorf("create refund: %w", err)

@@ -70,16 +70,18 @@ var (
 
 // Keys of spans and logs. In Loki and Tempo they are structured metadata and attributes, never labels.
 const (
-	TraceID    = "trace_id"
-	SpanID     = "span_id"
-	RequestID  = "request_id"
-	MerchantID = "merchant_id"
-	StoreID    = "store_id"
-	PartnerID  = "partner_id"
-	TerminalID = "terminal_id"
-	Caller     = "enduser.id" // a user's or device's id at svc-portal
-	JobID      = "job_id"
-	Job        = "job_kind"
+	TraceID = "trace_id"
+	SpanID  = "span_id"
+	// SaleTraceID, on what works on a sale in a trace of its own (a notification, a sweep), is the trace of the sale.
+	SaleTraceID = "sale_trace_id"
+	RequestID   = "request_id"
+	MerchantID  = "merchant_id"
+	StoreID     = "store_id"
+	PartnerID   = "partner_id"
+	TerminalID  = "terminal_id"
+	Caller      = "enduser.id" // a user's or device's id at svc-portal
+	JobID       = "job_id"
+	Job         = "job_kind"
 )
 
 // Attributes of spans only.

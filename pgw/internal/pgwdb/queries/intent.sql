@@ -91,10 +91,12 @@ UPDATE pgw.payment_intents SET version = version + 1, updated_at = @updated_at W
 -- name: CreateAttempt :exec
 INSERT INTO pgw.payment_attempts (
     id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id,
-    payment_method_type, status, status_since, amount, currency, capture_later, confirm_key_id, created_at, updated_at)
+    payment_method_type, status, status_since, amount, currency, capture_later, confirm_key_id, traceparent,
+    created_at, updated_at)
 VALUES (
     @id, @payment_intent_id, @partner_id, @mode, @merchant_id, @merchant_store_id, @provider, @contract_id, @provider_store_id,
-    @payment_method_type, @status, @created_at, @amount, @currency, @capture_later, @confirm_key_id, @created_at, @created_at);
+    @payment_method_type, @status, @created_at, @amount, @currency, @capture_later, @confirm_key_id, sqlc.narg(traceparent),
+    @created_at, @created_at);
 
 -- name: Attempt :one
 SELECT * FROM pgw.payment_attempts WHERE id = @id;

@@ -1,11 +1,13 @@
 -- name: CreateRefund :exec
 INSERT INTO pgw.refunds (
     id, kind, partner_id, mode, merchant_id, merchant_store_id, payment_intent_id, attempt_id, provider, contract_id,
-    merchant_refund_ref_id, amount, currency, status, status_since, version, reason, key_id, occurred_at, created_at, updated_at, due_at)
+    merchant_refund_ref_id, amount, currency, status, status_since, version, reason, key_id, occurred_at, created_at, updated_at, due_at,
+    traceparent)
 VALUES (
     @id, @kind, @partner_id, @mode, @merchant_id, sqlc.narg(merchant_store_id), @payment_intent_id, sqlc.narg(attempt_id),
     sqlc.narg(provider), sqlc.narg(contract_id), sqlc.narg(merchant_refund_ref_id), @amount, @currency, 'pending', @created_at, 1,
-    sqlc.narg(reason), sqlc.narg(key_id), sqlc.narg(occurred_at), @created_at, @created_at, @due_at);
+    sqlc.narg(reason), sqlc.narg(key_id), sqlc.narg(occurred_at), @created_at, @created_at, @due_at,
+    sqlc.narg(traceparent));
 
 -- name: TakeRefundRef :one
 -- The refund that has the reference: the given one, or an earlier one.
