@@ -34,7 +34,7 @@ func New(pool *pgxpool.Pool, o Options) (*Client, error) {
 		FetchCooldown: 50 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond,
 		JobTimeout: 45 * time.Second, RescueStuckJobsAfter: time.Minute,
 		Middleware:                  []rivertype.Middleware{&tracing{}},
-		CompletedJobRetentionPeriod: time.Hour, DiscardedJobRetentionPeriod: 30 * 24 * time.Hour,
+		CompletedJobRetentionPeriod: time.Hour, CancelledJobRetentionPeriod: 30 * 24 * time.Hour, DiscardedJobRetentionPeriod: 30 * 24 * time.Hour,
 	}
 	if o.Workers != nil {
 		cfg.Queues = o.Queues

@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/mpac-cloud/mpac/pgw/client"
+	envconfig "github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/httpserver"
+	"github.com/mpac-cloud/mpac/platform/jobs"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/redis"
 	"github.com/mpac-cloud/mpac/platform/service"
@@ -18,6 +22,7 @@ import (
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/payment"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/pgwfeed"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/settlement"
 )
 
 // config is all that svc-smarttab reads from its environment.
@@ -41,6 +46,10 @@ func main() {
 	service.Service[config]{
 		Name: "svc-smarttab", Short: "Runs the store: orders, bills, payments, receipts, the close of day",
 		Serve: serve, Migration: &migration, AfterMigrate: makePartitions, Routes: routes,
+		Commands: []*cobra.Command{
+			pgwfeed.Commands(openFeed), payment.Commands(openPayments), settlement.Commands(openSettlements),
+			jobs.Commands("svc-smarttab", mpacdb.SmarttabJobSchema),
+		},
 	}.Main()
 }
 
@@ -69,4 +78,37 @@ func makePartitions(ctx context.Context, url string, progress io.Writer) error {
 		_, _ = fmt.Fprintf(progress, "%d partitions made\n", report.Made)
 	}
 	return err
+}
+
+// wired is the service for one of its operator's commands: all of it, and nothing runs by itself.
+func wired(ctx context.Context) (*app, error) {
+	cfg, err := envconfig.Load[config]()
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, cfg)
+}
+
+func openFeed(ctx context.Context) (pgwfeed.Operator, func(), error) {
+	a, err := wired(ctx)
+	if err != nil {
+		return pgwfeed.Operator{}, nil, err
+	}
+	return pgwfeed.Operator{Reader: a.reader}, a.close, nil
+}
+
+func openPayments(ctx context.Context) (*payment.Service, func(), error) {
+	a, err := wired(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.reader.Payments, a.close, nil
+}
+
+func openSettlements(ctx context.Context) (*settlement.Service, func(), error) {
+	a, err := wired(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &settlement.Service{DB: a.db, Clock: a.clock}, a.close, nil
 }

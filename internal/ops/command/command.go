@@ -60,7 +60,7 @@ func Root() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(upCommand(), downCommand(), statusCommand(), doctorCommand(), restartCommand(), envCommand(), demoCommand(), gatewayCommand())
+	root.AddCommand(upCommand(), downCommand(), statusCommand(), doctorCommand(), restartCommand(), envCommand(), runCommand(), demoCommand(), gatewayCommand())
 	root.AddCommand(deploy.Commands()...)
 	return root
 }

@@ -154,10 +154,13 @@ func (r *runner) svcPortal(ctx context.Context) error {
 	return r.run(ctx, r.serviceChild("svc-portal", local.URL(r.ports.Portal)+"/ready", r.portalEnvironment()...), r.ports.Portal)
 }
 
-func (r *runner) svcSmarttab(ctx context.Context) error {
-	env := append(r.pgwClient(), "LISTEN_ADDR="+local.Address(r.ports.Smarttab),
+func (r *runner) smarttabEnvironment() []string {
+	return append(r.pgwClient(), "LISTEN_ADDR="+local.Address(r.ports.Smarttab),
 		"DATABASE_URL="+r.p.DatabaseURL(local.Smartpos, "svc_smarttab"), "PORTAL_URL="+local.URL(r.ports.Portal), "TRUSTED_PROXIES=127.0.0.1/32")
-	return r.run(ctx, r.serviceChild("svc-smarttab", local.URL(r.ports.Smarttab)+"/ready", env...), r.ports.Smarttab)
+}
+
+func (r *runner) svcSmarttab(ctx context.Context) error {
+	return r.run(ctx, r.serviceChild("svc-smarttab", local.URL(r.ports.Smarttab)+"/ready", r.smarttabEnvironment()...), r.ports.Smarttab)
 }
 
 // paypayWebhooks is where pgw-backend takes PayPay's notifications.

@@ -12,7 +12,7 @@ import (
 )
 
 const countParked = `-- name: CountParked :one
-SELECT count(*) FROM smarttab.feed_parked
+SELECT count(*) FROM smarttab.feed_parked WHERE dropped_at IS NULL
 `
 
 func (q *Queries) CountParked(ctx context.Context) (int64, error) {
@@ -36,6 +36,35 @@ func (q *Queries) CountParkedAttempt(ctx context.Context, arg CountParkedAttempt
 	return err
 }
 
+const dropParked = `-- name: DropParked :execrows
+UPDATE smarttab.feed_parked
+SET dropped_at = $1::timestamptz, dropped_by = $2::text, approved_by = $3::text, dropped_because = $4::text
+WHERE event_id = $5 AND dropped_at IS NULL
+`
+
+type DropParkedParams struct {
+	Now        time.Time
+	By         string
+	ApprovedBy string
+	Because    string
+	EventID    string
+}
+
+// The row stays, and with it who gave the event up.
+func (q *Queries) DropParked(ctx context.Context, arg DropParkedParams) (int64, error) {
+	result, err := q.db.Exec(ctx, dropParked,
+		arg.Now,
+		arg.By,
+		arg.ApprovedBy,
+		arg.Because,
+		arg.EventID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const ensureFeedShard = `-- name: EnsureFeedShard :exec
 INSERT INTO smarttab.feed_cursor (shard) VALUES ($1) ON CONFLICT DO NOTHING
 `
@@ -43,6 +72,51 @@ INSERT INTO smarttab.feed_cursor (shard) VALUES ($1) ON CONFLICT DO NOTHING
 func (q *Queries) EnsureFeedShard(ctx context.Context, shard int32) error {
 	_, err := q.db.Exec(ctx, ensureFeedShard, shard)
 	return err
+}
+
+const feedShards = `-- name: FeedShards :many
+SELECT shard, after, applied_event, applied_until, resyncing, lease_owner, greatest(lease_until, 'epoch')::timestamptz AS lease_until, updated_at
+FROM smarttab.feed_cursor ORDER BY shard
+`
+
+type FeedShardsRow struct {
+	Shard        int32
+	After        string
+	AppliedEvent string
+	AppliedUntil *time.Time
+	Resyncing    bool
+	LeaseOwner   string
+	LeaseUntil   time.Time
+	UpdatedAt    time.Time
+}
+
+func (q *Queries) FeedShards(ctx context.Context) ([]FeedShardsRow, error) {
+	rows, err := q.db.Query(ctx, feedShards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FeedShardsRow{}
+	for rows.Next() {
+		var i FeedShardsRow
+		if err := rows.Scan(
+			&i.Shard,
+			&i.After,
+			&i.AppliedEvent,
+			&i.AppliedUntil,
+			&i.Resyncing,
+			&i.LeaseOwner,
+			&i.LeaseUntil,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const leaseFeedShard = `-- name: LeaseFeedShard :one
@@ -78,6 +152,64 @@ func (q *Queries) LeaseFeedShard(ctx context.Context, arg LeaseFeedShardParams) 
 	return i, err
 }
 
+const listParked = `-- name: ListParked :many
+SELECT event_id, payment_ref, type, reason, attempts, parked_at, dropped_at, dropped_by, approved_by, dropped_because
+FROM smarttab.feed_parked
+WHERE (dropped_at IS NOT NULL) = $1::boolean
+ORDER BY position
+LIMIT $2
+`
+
+type ListParkedParams struct {
+	Dropped bool
+	MaxRows int32
+}
+
+type ListParkedRow struct {
+	EventID        string
+	PaymentRef     string
+	Type           string
+	Reason         string
+	Attempts       int32
+	ParkedAt       time.Time
+	DroppedAt      *time.Time
+	DroppedBy      *string
+	ApprovedBy     *string
+	DroppedBecause *string
+}
+
+// For people: what is set aside, or (@dropped) was given up by one of them, in the feed's order.
+func (q *Queries) ListParked(ctx context.Context, arg ListParkedParams) ([]ListParkedRow, error) {
+	rows, err := q.db.Query(ctx, listParked, arg.Dropped, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListParkedRow{}
+	for rows.Next() {
+		var i ListParkedRow
+		if err := rows.Scan(
+			&i.EventID,
+			&i.PaymentRef,
+			&i.Type,
+			&i.Reason,
+			&i.Attempts,
+			&i.ParkedAt,
+			&i.DroppedAt,
+			&i.DroppedBy,
+			&i.ApprovedBy,
+			&i.DroppedBecause,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const parkEvent = `-- name: ParkEvent :exec
 INSERT INTO smarttab.feed_parked (event_id, shard, payment_ref, type, event, reason, parked_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -110,7 +242,7 @@ func (q *Queries) ParkEvent(ctx context.Context, arg ParkEventParams) error {
 const parkedEvents = `-- name: ParkedEvents :many
 SELECT event_id, shard, payment_ref, type, event, reason, attempts, parked_at
 FROM smarttab.feed_parked
-WHERE payment_ref = $1
+WHERE payment_ref = $1 AND dropped_at IS NULL
 ORDER BY position
 `
 
@@ -157,7 +289,7 @@ func (q *Queries) ParkedEvents(ctx context.Context, paymentRef string) ([]Parked
 const parkedGroups = `-- name: ParkedGroups :many
 SELECT payment_ref, min(parked_at)::timestamptz AS since
 FROM smarttab.feed_parked
-WHERE parked_at < $1::timestamptz AND payment_ref <> ALL($2::text[])
+WHERE dropped_at IS NULL AND parked_at < $1::timestamptz AND payment_ref <> ALL($2::text[])
 GROUP BY payment_ref
 ORDER BY min(parked_at)
 LIMIT $3
@@ -196,7 +328,7 @@ func (q *Queries) ParkedGroups(ctx context.Context, arg ParkedGroupsParams) ([]P
 }
 
 const parkedPayments = `-- name: ParkedPayments :many
-SELECT DISTINCT payment_ref FROM smarttab.feed_parked WHERE payment_ref = ANY($1::text[])
+SELECT DISTINCT payment_ref FROM smarttab.feed_parked WHERE payment_ref = ANY($1::text[]) AND dropped_at IS NULL
 `
 
 func (q *Queries) ParkedPayments(ctx context.Context, refs []string) ([]string, error) {

@@ -248,6 +248,67 @@ func (q *Queries) LockPayment(ctx context.Context, id uuid.UUID) (SmarttabPaymen
 	return i, err
 }
 
+const longOpenPayments = `-- name: LongOpenPayments :many
+SELECT p.id, p.merchant_id, p.store_id, s.code AS store_code, p.method, p.status, p.amount, p.currency, p.created_at,
+       coalesce(p.intent_id, '')::text AS intent_id, p.cancel_requested_at
+FROM smarttab.payment p JOIN portal.stores s ON s.id = p.store_id
+WHERE p.status IN ('pending', 'processing') AND p.created_at < $1::timestamptz
+ORDER BY p.id
+LIMIT $2
+`
+
+type LongOpenPaymentsParams struct {
+	Before  time.Time
+	MaxRows int32
+}
+
+type LongOpenPaymentsRow struct {
+	ID                uuid.UUID
+	MerchantID        uuid.UUID
+	StoreID           uuid.UUID
+	StoreCode         string
+	Method            string
+	Status            string
+	Amount            int64
+	Currency          string
+	CreatedAt         time.Time
+	IntentID          string
+	CancelRequestedAt *time.Time
+}
+
+// For people: payments of all stores that began before @before and have not ended.
+func (q *Queries) LongOpenPayments(ctx context.Context, arg LongOpenPaymentsParams) ([]LongOpenPaymentsRow, error) {
+	rows, err := q.db.Query(ctx, longOpenPayments, arg.Before, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LongOpenPaymentsRow{}
+	for rows.Next() {
+		var i LongOpenPaymentsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.MerchantID,
+			&i.StoreID,
+			&i.StoreCode,
+			&i.Method,
+			&i.Status,
+			&i.Amount,
+			&i.Currency,
+			&i.CreatedAt,
+			&i.IntentID,
+			&i.CancelRequestedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lostWalletPayments = `-- name: LostWalletPayments :many
 SELECT id, merchant_id, store_id
 FROM smarttab.payment

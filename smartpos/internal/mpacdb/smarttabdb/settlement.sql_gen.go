@@ -316,6 +316,60 @@ func (q *Queries) LastClosedDay(ctx context.Context, storeID uuid.UUID) (string,
 	return business_day, err
 }
 
+const listOverdueSettlements = `-- name: ListOverdueSettlements :many
+SELECT s.id, s.store_id, st.code AS store_code, st.name AS store_name, s.business_day::text AS business_day, s.opened_at,
+       ((s.business_day + 1 + st.day_cutoff::time) AT TIME ZONE st.timezone)::timestamptz AS ended_at
+FROM smarttab.settlement s JOIN portal.stores st ON st.id = s.store_id
+WHERE s.status = 'open' AND s.corrects_id IS NULL
+  AND (s.business_day + 1 + st.day_cutoff::time) AT TIME ZONE st.timezone < $1::timestamptz
+ORDER BY s.business_day, st.code
+LIMIT $2
+`
+
+type ListOverdueSettlementsParams struct {
+	EndedBefore time.Time
+	MaxRows     int32
+}
+
+type ListOverdueSettlementsRow struct {
+	ID          uuid.UUID
+	StoreID     uuid.UUID
+	StoreCode   string
+	StoreName   string
+	BusinessDay string
+	OpenedAt    time.Time
+	EndedAt     time.Time
+}
+
+// For people: the days that OverdueSettlements counts.
+func (q *Queries) ListOverdueSettlements(ctx context.Context, arg ListOverdueSettlementsParams) ([]ListOverdueSettlementsRow, error) {
+	rows, err := q.db.Query(ctx, listOverdueSettlements, arg.EndedBefore, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListOverdueSettlementsRow{}
+	for rows.Next() {
+		var i ListOverdueSettlementsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.StoreID,
+			&i.StoreCode,
+			&i.StoreName,
+			&i.BusinessDay,
+			&i.OpenedAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listSettlements = `-- name: ListSettlements :many
 SELECT id, merchant_id, store_id, business_day::text AS business_day, currency, status, corrects_id, correction_reason,
        z_number, opened_at, closed_at, closed_by, reconciled_at, figures, counted, expected_cash, counted_cash, difference

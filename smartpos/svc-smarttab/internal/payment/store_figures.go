@@ -11,13 +11,11 @@ import (
 	"github.com/mpac-cloud/mpac/platform/stats"
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/smarttabdb"
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/settlement"
 )
 
 // openTooLong is how long an ordinary payment takes at most; what is open longer is counted.
 const openTooLong = 10 * time.Minute
-
-// dayTooLong is how long after its end a business day may stay open.
-const dayTooLong = 6 * time.Hour
 
 // Figures reads what should have ended: payments, and the days they count on.
 func (s *Service) Figures() stats.Read {
@@ -37,7 +35,7 @@ func (s *Service) Figures() stats.Read {
 				for _, m := range methods {
 					say(names.StoreOpen, float64(open[m]), names.Method.Is(m))
 				}
-				overdue, err := q.OverdueSettlements(ctx, now.Add(-dayTooLong))
+				overdue, err := q.OverdueSettlements(ctx, now.Add(-settlement.OverdueAfter))
 				if err != nil {
 					return fmt.Errorf("overdue settlements: %w", err)
 				}

@@ -3,6 +3,7 @@ package pgwfeed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -289,4 +290,14 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+}
+
+// waiting says how many events the gateway has for a shard that were not read yet.
+func (r *Reader) waiting(ctx context.Context, s Shard) (string, error) {
+	p, err := r.Gateway.Events(ctx, client.Events{After: s.After, Shard: int(s.Number), Limit: pageSize})
+	n := fmt.Sprint(len(p.Data))
+	if p.HasMore {
+		n += " and more"
+	}
+	return n, err
 }

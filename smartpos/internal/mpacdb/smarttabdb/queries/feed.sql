@@ -26,12 +26,12 @@ VALUES (@event_id, @shard, @payment_ref, @type, @event, @reason, @parked_at)
 ON CONFLICT (event_id) DO NOTHING;
 
 -- name: ParkedPayments :many
-SELECT DISTINCT payment_ref FROM smarttab.feed_parked WHERE payment_ref = ANY(@refs::text[]);
+SELECT DISTINCT payment_ref FROM smarttab.feed_parked WHERE payment_ref = ANY(@refs::text[]) AND dropped_at IS NULL;
 
 -- name: ParkedEvents :many
 SELECT event_id, shard, payment_ref, type, event, reason, attempts, parked_at
 FROM smarttab.feed_parked
-WHERE payment_ref = @payment_ref
+WHERE payment_ref = @payment_ref AND dropped_at IS NULL
 ORDER BY position;
 
 -- name: UnparkEvent :exec
@@ -44,10 +44,28 @@ UPDATE smarttab.feed_parked SET attempts = attempts + 1, reason = @reason WHERE 
 -- Intents with parked events that have lain there for longer, the oldest first.
 SELECT payment_ref, min(parked_at)::timestamptz AS since
 FROM smarttab.feed_parked
-WHERE parked_at < @before::timestamptz AND payment_ref <> ALL(@skip::text[])
+WHERE dropped_at IS NULL AND parked_at < @before::timestamptz AND payment_ref <> ALL(@skip::text[])
 GROUP BY payment_ref
 ORDER BY min(parked_at)
 LIMIT @max_rows;
 
 -- name: CountParked :one
-SELECT count(*) FROM smarttab.feed_parked;
+SELECT count(*) FROM smarttab.feed_parked WHERE dropped_at IS NULL;
+
+-- name: ListParked :many
+-- For people: what is set aside, or (@dropped) was given up by one of them, in the feed's order.
+SELECT event_id, payment_ref, type, reason, attempts, parked_at, dropped_at, dropped_by, approved_by, dropped_because
+FROM smarttab.feed_parked
+WHERE (dropped_at IS NOT NULL) = @dropped::boolean
+ORDER BY position
+LIMIT @max_rows;
+
+-- name: DropParked :execrows
+-- The row stays, and with it who gave the event up.
+UPDATE smarttab.feed_parked
+SET dropped_at = @now::timestamptz, dropped_by = @by::text, approved_by = @approved_by::text, dropped_because = @because::text
+WHERE event_id = @event_id AND dropped_at IS NULL;
+
+-- name: FeedShards :many
+SELECT shard, after, applied_event, applied_until, resyncing, lease_owner, greatest(lease_until, 'epoch')::timestamptz AS lease_until, updated_at
+FROM smarttab.feed_cursor ORDER BY shard;

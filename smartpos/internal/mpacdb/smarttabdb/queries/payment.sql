@@ -67,3 +67,12 @@ WHERE method = 'qr' AND status IN ('pending', 'processing') AND id >= @since AND
   AND id <> ALL(@skip::uuid[])
 ORDER BY expires_at
 LIMIT @max_rows;
+
+-- name: LongOpenPayments :many
+-- For people: payments of all stores that began before @before and have not ended.
+SELECT p.id, p.merchant_id, p.store_id, s.code AS store_code, p.method, p.status, p.amount, p.currency, p.created_at,
+       coalesce(p.intent_id, '')::text AS intent_id, p.cancel_requested_at
+FROM smarttab.payment p JOIN portal.stores s ON s.id = p.store_id
+WHERE p.status IN ('pending', 'processing') AND p.created_at < @before::timestamptz
+ORDER BY p.id
+LIMIT @max_rows;

@@ -116,3 +116,13 @@ SELECT id, bill_id, method, provider, amount, status, created_at
 FROM smarttab.payment
 WHERE store_id = @store_id AND id >= @since AND status IN ('pending', 'processing')
 ORDER BY id;
+
+-- name: ListOverdueSettlements :many
+-- For people: the days that OverdueSettlements counts.
+SELECT s.id, s.store_id, st.code AS store_code, st.name AS store_name, s.business_day::text AS business_day, s.opened_at,
+       ((s.business_day + 1 + st.day_cutoff::time) AT TIME ZONE st.timezone)::timestamptz AS ended_at
+FROM smarttab.settlement s JOIN portal.stores st ON st.id = s.store_id
+WHERE s.status = 'open' AND s.corrects_id IS NULL
+  AND (s.business_day + 1 + st.day_cutoff::time) AT TIME ZONE st.timezone < sqlc.arg(ended_before)::timestamptz
+ORDER BY s.business_day, st.code
+LIMIT @max_rows;
