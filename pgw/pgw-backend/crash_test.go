@@ -229,6 +229,54 @@ func TestKilledInARefundOrCancel(t *testing.T) {
 	}
 }
 
+// Held money is taken once, and all that was asked for, wherever the process dies; what nobody knows to have been asked for stays
+// held.
+func TestKilledInACapture(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	for _, point := range []string{
+		"pgw.intent.begin_capture.before-commit", "pgw.intent.begin_capture.after-commit", "provider.paypay.capture.before",
+		"provider.paypay.capture.after", "pgw.intent.settle.before-commit", "pgw.intent.settle.after-commit",
+		"pgw.intent.finish_second.before-commit", "pgw.intent.finish_second.after-commit",
+	} {
+		in := m.held()
+		key, body := fresh("k"), `{"amount":700}`
+		m.dieAt(point, func() { m.try("POST", path(in, "/capture"), body, key) })
+		if point == "pgw.intent.begin_capture.before-commit" {
+			if status, taken := m.status(in), m.paypay.Payment(attempt(in)).Captured; status != "requires_capture" || taken != 0 {
+				t.Errorf("%s: %s, and the provider took %d", point, status, taken)
+			}
+		} else {
+			m.eventually("it is captured after "+point, func() bool { return m.status(in) == "succeeded" })
+		}
+		var answer reply
+		m.eventually("the same key gets an answer after "+point, func() bool {
+			answer = m.do("POST", path(in, "/capture"), body, key)
+			return answer.status == 200
+		})
+		if again := m.do("POST", path(in, "/capture"), body, key); string(again.body) != string(answer.body) {
+			t.Errorf("%s: answers differ: %s and %s", point, answer, again)
+		}
+		m.eventually("it succeeds after "+point, func() bool { return m.status(in) == "succeeded" })
+		if taken := m.paypay.Payment(attempt(in)).Captured; taken != 700 || m.get(in)["captured_amount"] != 700.0 {
+			t.Errorf("%s: the provider took %d, the intent says %v", point, taken, m.get(in)["captured_amount"])
+		}
+		wantEvents(t, m.events(in), "created", "requires_action", "requires_capture", "processing", "succeeded")
+		m.checkBooks()
+	}
+}
+
+// held is money that waits for its capture.
+func (m *machine) held() map[string]any {
+	m.t.Helper()
+	in := m.shown(`"capture_method":"manual"`)
+	if err := m.paypay.Pay(attempt(in)); err != nil {
+		m.t.Fatal(err)
+	}
+	m.eventually("the money is held", func() bool { return m.status(in) == "requires_capture" })
+	return in
+}
+
 func TestDrainLosesNoRequest(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,17 +48,23 @@ func binaryIfBuilt() (string, error) {
 // process runs the matcher as a process and returns its exit code (-9 when it was killed) and what it said.
 func (b *book) process(armed string, args ...string) (code int, stdout, stderr string) {
 	b.t.Helper()
-	path, err := binary()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	built.Store("matcher", true)
 	points := b.t.TempDir()
 	if armed != "" {
 		if err := os.WriteFile(filepath.Join(points, armed), []byte("exit"), 0o600); err != nil {
 			b.t.Fatal(err)
 		}
 	}
+	return b.processWith(points, args...)
+}
+
+// processWith is process with a folder of failpoints.
+func (b *book) processWith(points string, args ...string) (code int, stdout, stderr string) {
+	b.t.Helper()
+	path, err := binary()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	built.Store("matcher", true)
 	offset := time.Until(b.clock.Now()).Round(time.Second)
 	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+b.db.URL("matcher"), "MPAC_LOCAL=1", "MPAC_FAILPOINT_DIR="+points,
@@ -79,26 +86,55 @@ func (b *book) process(armed string, args ...string) (code int, stdout, stderr s
 	return code, out.String(), said.String()
 }
 
-// Killed at any commit, a run is picked up by the next, and everything is there once.
+// aDay is a day of twenty payments with its settlement file, in which one is missing.
+func (b *book) aDay() (missing payment) {
+	b.t.Helper()
+	for n := range 20 {
+		p := b.take("succeeded", int64(100+n), noon)
+		if n == 7 {
+			missing = p
+		} else {
+			b.settle(p)
+		}
+	}
+	b.write(today, midnight)
+	return missing
+}
+
+// points are those that a run passes: its transactions' and its calls'.
+func points(t *testing.T) []string {
+	t.Helper()
+	b := setup(t)
+	b.aDay()
+	dir := b.t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "seen"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, said := b.processWith(dir, "run", "--date", today); code != 2 {
+		t.Fatalf("exit %d\n%s", code, said)
+	}
+	seen, err := os.ReadDir(filepath.Join(dir, "seen"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, point := range seen {
+		names = append(names, point.Name())
+	}
+	if !slices.Contains(names, "recon.finish.after-commit") {
+		t.Fatalf("a run passes %v only", names)
+	}
+	return names
+}
+
+// Killed at any commit or call, a run is picked up by the next, and everything is there once.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	for _, point := range []string{
-		"recon.begin.after-commit", "recon.copy.after-commit", "recon.match.before-commit", "recon.judge.after-commit", "recon.version.after-commit",
-		"recon.post.before-commit", "recon.post.after-commit", "recon.finish.before-commit", "recon.finish.after-commit",
-	} {
+	for _, point := range points(t) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			var missing payment
-			for n := range 20 {
-				p := b.take("succeeded", int64(100+n), noon)
-				if n == 7 {
-					missing = p
-				} else {
-					b.settle(p)
-				}
-			}
-			b.write(today, midnight)
+			missing := b.aDay()
 			if code, _, said := b.process(point, "run", "--date", today); code != -9 {
 				t.Fatalf("exit %d\n%s", code, said)
 			}
