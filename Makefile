@@ -17,7 +17,7 @@ help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "}; {printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}'
 
 .PHONY: deps
-deps: ## Make sure of PostgreSQL and Redis (installs them on Debian as root, else says how)
+deps: ## Make sure of PostgreSQL, Redis, jq, curl and openssl (installs them on Debian as root, else says how)
 	@./tools/deps.sh
 
 .PHONY: build
