@@ -71,15 +71,17 @@ func BenchmarkTelemetryCost(b *testing.B) {
 	}
 	p := platform.Start(b, "RATE_LIMIT_MERCHANT=100000000", "RATE_LIMIT_GLOBAL=100000000")
 	receiver := startReceiver(b)
-	otlp := func(path, share string) []string {
-		return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver + path, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=" + share}
+	otlp := func(endpoint, share string) []string {
+		return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=" + share,
+			"OTEL_METRIC_EXPORT_INTERVAL=15000"}
 	}
 	off := &side{name: "off", url: startGateway(b, p)}
 	sides := []*side{
 		off,
-		{name: "on, sampling " + sampling, url: startGateway(b, p, otlp("", sampling)...)},
-		{name: "on, sampling 1", url: startGateway(b, p, otlp("", "1")...)},
-		{name: "on, sampling " + sampling + ", the receiver hangs", url: startGateway(b, p, otlp("/hang", sampling)...)},
+		{name: "on, sampling " + sampling, url: startGateway(b, p, otlp(receiver, sampling)...)},
+		{name: "on, sampling 1", url: startGateway(b, p, otlp(receiver, "1")...)},
+		{name: "on, sampling " + sampling + ", the receiver hangs", url: startGateway(b, p, otlp(receiver+"/hang", sampling)...)},
+		{name: "on, sampling " + sampling + ", no receiver", url: startGateway(b, p, otlp("http://"+address(b), sampling)...)},
 	}
 	c := newCaller(p)
 	for _, s := range sides {
