@@ -3,7 +3,7 @@
 //
 // With MPAC_LOCAL=1 and MPAC_FAILPOINT_DIR set, Hit("name") looks for a file of that name in the directory, takes it away
 // (so it acts once, also across restarts and tasks) and does what it says: "exit" kills the process as `kill -9` would,
-// "sleep 500ms" waits. Where the directory has a folder "seen", each point leaves a file of its name there when it is passed:
+// "sleep 500ms" waits, "panic" panics. Where the directory has a folder "seen", each point leaves a file of its name there when it is passed:
 // so a test knows which points its traffic reaches.
 package failpoint
 
@@ -62,6 +62,9 @@ func act(name, what string) {
 		}
 		time.Sleep(pause)
 		return
+	}
+	if what == "panic" {
+		panic("failpoint " + name)
 	}
 	slog.Warn("failpoint: dying here", "failpoint", name)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

@@ -34,3 +34,18 @@ func TestOffWithoutLocal(t *testing.T) {
 	}
 	Hit("anything")
 }
+
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.b"), []byte("panic\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if said := recover(); said != "failpoint a.b" {
+			t.Errorf("the point said %v", said)
+		}
+	}()
+	hitIn(dir, "a.b")
+	t.Error("the point did not panic")
+}
