@@ -258,6 +258,7 @@ func newEpoch(ctx context.Context, shards int16) (string, error) {
 func info() httpserver.Info {
 	return httpserver.Info{
 		Service: "pgw-backend", Title: "MPAC payment gateway", Version: service.Version, Description: description, Security: partner.Schemes(),
+		Entry: true, // partners and their terminals call it, and providers
 		Tags: []*huma.Tag{
 			{Name: "PaymentIntents", Description: "One attempt at money, from its creation to its end."},
 			{Name: "Refunds", Description: "Money that goes back."},

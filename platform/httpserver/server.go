@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin"
 
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
@@ -37,6 +38,8 @@ type Info struct {
 	Security    map[string]*huma.SecurityScheme // the names that operations refer to
 	Tags        []*huma.Tag
 	BodyLimit   int64 // bytes; 0: 1 MiB
+	// Entry: callers are outside the platform, with no gateway of ours in front. Which of their traces are taken is decided here.
+	Entry bool
 }
 
 const defaultBodyLimit = 1 << 20
@@ -62,7 +65,7 @@ func New(cfg Config, info Info) (*Server, error) {
 	if err := engine.SetTrustedProxies(cfg.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
 	}
-	engine.Use(requestID, otelgin.Middleware(info.Service, otelgin.WithFilter(observed)), accessLog, recovery, limitBody(info.BodyLimit), wellFormedURL)
+	engine.Use(requestID, tracing(info), accessLog, recovery, limitBody(info.BodyLimit), wellFormedURL)
 	engine.NoRoute(notFound)
 	engine.NoMethod(methodNotAllowed)
 	names.Panics.AtZero()
@@ -71,6 +74,15 @@ func New(cfg Config, info Info) (*Server, error) {
 	engine.GET("/health", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok", "version": info.Version}) })
 	engine.GET("/ready", s.Ready.handle)
 	return s, docsRoutes(engine, info.Title)
+}
+
+// tracing begins a request's span in its caller's trace.
+func tracing(info Info) gin.HandlerFunc {
+	options := []otelgin.Option{otelgin.WithFilter(observed)}
+	if info.Entry {
+		options = append(options, otelgin.WithPropagators(telemetry.ProcessEntry()))
+	}
+	return otelgin.Middleware(info.Service, options...)
 }
 
 func openapiConfig(info Info) huma.Config {

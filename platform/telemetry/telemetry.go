@@ -36,7 +36,8 @@ func Tracer() oteltrace.Tracer { return otel.Tracer(names.Scope) }
 // Start sets the process's logger and, when an exporter is configured, its telemetry. The returned function flushes what is
 // left within its context.
 func Start(ctx context.Context, service, version string) (stop func(context.Context) error, err error) {
-	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	// The trace context and nothing else: baggage is whatever a caller likes, and nothing here reads it.
+	otel.SetTextMapPropagator(propagation.TraceContext{})
 	// An exporter in trouble says so in the log and nowhere else.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Debug("telemetry", "error", err) }))
 	if !exporting() {
@@ -134,7 +135,7 @@ func exportMetrics(ctx context.Context, res *resource.Resource, stops *[]func(co
 	return nil
 }
 
-// exportTraces samples by the standard OTEL_TRACES_SAMPLER; the default takes every trace that its caller did not decide about.
+// exportTraces samples by the standard OTEL_TRACES_SAMPLER; the default takes every trace that nobody has decided about.
 func exportTraces(ctx context.Context, res *resource.Resource, stops *[]func(context.Context) error) error {
 	if !wants("TRACES") {
 		return nil
@@ -143,7 +144,7 @@ func exportTraces(ctx context.Context, res *resource.Resource, stops *[]func(con
 	if err != nil {
 		return err
 	}
-	provider := trace.NewTracerProvider(trace.WithResource(res), trace.WithSpanProcessor(newSpanQueue(exporter)))
+	provider := trace.NewTracerProvider(trace.WithResource(res), trace.WithSpanProcessor(newSpanQueue(exporter)), trace.WithSampler(sampler(os.Getenv)))
 	otel.SetTracerProvider(provider)
 	*stops = append(*stops, provider.Shutdown)
 	return nil

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,6 +153,9 @@ func TestTracingIsOffUnlessAskedFor(t *testing.T) {
 	p := parsed(t, v, Keys{}).Plugins.OpenTelemetry
 	if p == nil || p.TracesEndpoint != v.TracesEndpoint || *p.SamplingRate != 1 {
 		t.Errorf("%+v", p)
+	}
+	if w3c := []string{"w3c"}; !slices.Equal(p.Propagation.Extract, w3c) || !slices.Equal(p.Propagation.Inject, w3c) || !slices.Contains(p.Propagation.Clear, "baggage") {
+		t.Errorf("what callers say of their trace: %+v", p.Propagation)
 	}
 }
 

@@ -55,6 +55,8 @@ func TestStrict(t *testing.T) {
 		"token in the query":           {small + "plugins: [{name: jwt}]\n", "uri_param_names"},
 		"limit without exp":            {small + "plugins: [{name: jwt, config: {uri_param_names: [], maximum_expiration: 9}}]\n", "exp"},
 		"no traces endpoint":           {small + "plugins: [{name: opentelemetry, config: {sampling_rate: 1}}]\n", "traces_endpoint"},
+		"traces of another format":     {small + "plugins: [{name: opentelemetry, config: {traces_endpoint: 'http://x/v1/traces', propagation: {extract: [b3], inject: [w3c]}}}]\n", "extract"},
+		"traces taken, not passed on":  {small + "plugins: [{name: opentelemetry, config: {traces_endpoint: 'http://x/v1/traces', propagation: {extract: [w3c], clear: [baggage]}}}]\n", "inject"},
 		"no PEM":                       {small + "consumers: [{username: a, jwt_secrets: [{key: k, algorithm: RS256, rsa_public_key: x}]}]\n", "PEM"},
 		"HMAC keys":                    {small + "consumers: [{username: a, jwt_secrets: [{key: k, algorithm: HS256, secret: x}]}]\n", "secret"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -216,9 +217,12 @@ type OpenTelemetry struct {
 	Propagation        Propagation       `yaml:"propagation"`
 }
 
-// Propagation is the format that the trace is passed on in.
+// Propagation is the format that the trace is taken and passed on in, and the headers that go no further.
 type Propagation struct {
-	DefaultFormat string `yaml:"default_format"`
+	Extract       []string `yaml:"extract"`
+	Clear         []string `yaml:"clear"`
+	Inject        []string `yaml:"inject"`
+	DefaultFormat string   `yaml:"default_format"`
 }
 
 func (c *OpenTelemetry) check() error {
@@ -230,6 +234,14 @@ func (c *OpenTelemetry) check() error {
 	}
 	if c.Propagation.DefaultFormat != "w3c" {
 		return fmt.Errorf("propagation.default_format %q is not served here (w3c)", c.Propagation.DefaultFormat)
+	}
+	// Without any of the three Kong takes every format; with one of them, only what the others name.
+	p := c.Propagation
+	if p.Extract == nil && p.Clear == nil && p.Inject == nil {
+		return nil
+	}
+	if w3c := []string{"w3c"}; !slices.Equal(p.Extract, w3c) || !slices.Equal(p.Inject, w3c) {
+		return fmt.Errorf("propagation.extract %q and .inject %q are not served here ([w3c])", p.Extract, p.Inject)
 	}
 	return nil
 }

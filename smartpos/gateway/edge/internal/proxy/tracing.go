@@ -14,6 +14,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 	"github.com/mpac-cloud/mpac/smartpos/gateway/internal/kong"
 )
@@ -23,6 +24,7 @@ type tracing struct {
 	conf     *kong.OpenTelemetry
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
+	entry    propagation.TextMapPropagator
 }
 
 var w3c = propagation.TraceContext{}
@@ -55,9 +57,9 @@ func (t *table) tracingOf(ctx context.Context, conf *kong.OpenTelemetry) (*traci
 	}
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exporter), sdktrace.WithResource(resource.NewSchemaless(attributes...)),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(rate))),
+		sdktrace.WithSampler(sdktrace.ParentBased(telemetry.Share(rate))),
 	)
-	e := &tracing{conf: conf, provider: provider, tracer: provider.Tracer("mpac/edge")}
+	e := &tracing{conf: conf, provider: provider, tracer: provider.Tracer("mpac/edge"), entry: telemetry.Entry(telemetry.Share(rate))}
 	t.exporters = append(t.exporters, e)
 	return e, nil
 }
@@ -68,7 +70,7 @@ func (t *tracing) start(r *http.Request, l *lane) (context.Context, func(status 
 	if t == nil {
 		return ctx, func(int) {}
 	}
-	ctx = w3c.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	ctx = t.entry.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	ctx, span := t.tracer.Start(ctx, r.Method+" "+l.route.Name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		names.HTTPMethod.Is(r.Method), names.HTTPRoute.Is(l.route.Paths[0].String()),
 		attribute.String(names.SpanKongService, l.service.Name), attribute.String(names.SpanPath, r.URL.Path),
@@ -82,11 +84,15 @@ func (t *tracing) start(r *http.Request, l *lane) (context.Context, func(status 
 	}
 }
 
-// inject passes the trace on to the service.
+// inject passes the trace on to the service, and nothing else of what the caller said of it.
 func (t *tracing) inject(ctx context.Context, h http.Header) {
-	if t != nil {
-		w3c.Inject(ctx, propagation.HeaderCarrier(h))
+	if t == nil {
+		return
 	}
+	for _, name := range t.conf.Propagation.Clear {
+		h.Del(name)
+	}
+	w3c.Inject(ctx, propagation.HeaderCarrier(h))
 }
 
 // close sends what is left, for at most a few seconds.
