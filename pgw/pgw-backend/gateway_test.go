@@ -29,6 +29,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/hmacsig"
 	"github.com/mpac-cloud/mpac/platform/httpserver/openapitest"
+	"github.com/mpac-cloud/mpac/platform/jobs"
 	"github.com/mpac-cloud/mpac/platform/sealed"
 )
 
@@ -135,7 +136,7 @@ func (b *bundle) sweep() {
 	b.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{}, 3)
-	for _, run := range []func(context.Context){b.gateway.intents.Run, b.gateway.refunds.Run, b.gateway.runJobs} {
+	for _, run := range []func(context.Context){b.gateway.intents.Run, b.gateway.refunds.Run, func(ctx context.Context) { jobs.Run(ctx, b.gateway.jobs) }} {
 		go func() { run(ctx); done <- struct{}{} }()
 	}
 	b.t.Cleanup(func() {

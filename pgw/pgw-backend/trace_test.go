@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/provider/paypay/paypaytest"
+	"github.com/mpac-cloud/mpac/platform/jobs"
 )
 
 // recorder keeps the spans of traces that a test's request began; the sweeps' own are not sampled.
@@ -146,7 +147,7 @@ func TestAnOutcomeIsToldInTheTraceOfItsSale(t *testing.T) {
 func (b *bundle) runJobsOnly() {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { b.gateway.runJobs(ctx); close(done) }()
+	go func() { jobs.Run(ctx, b.gateway.jobs); close(done) }()
 	b.t.Cleanup(func() { stop(); <-done })
 }
 

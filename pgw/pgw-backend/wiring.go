@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/pgw/internal/idempotency"
 	"github.com/mpac-cloud/mpac/pgw/internal/intent"
+	"github.com/mpac-cloud/mpac/pgw/internal/ledger"
 	"github.com/mpac-cloud/mpac/pgw/internal/merchant"
 	"github.com/mpac-cloud/mpac/pgw/internal/partition"
 	"github.com/mpac-cloud/mpac/pgw/internal/partner"
@@ -174,7 +174,7 @@ func (g *gateway) run(ctx context.Context) error {
 	background.Go(func() { g.hub.Run(work, g.db) })
 	background.Go(func() { g.intents.Run(work) })
 	background.Go(func() { g.refunds.Run(work) })
-	background.Go(func() { g.runJobs(work) })
+	background.Go(func() { jobs.Run(work, g.jobs) })
 	background.Go(func() { stats.Run(work, g.db, "pgw-backend", g.stats, g.figures...) })
 	background.Go(func() {
 		<-ctx.Done()
@@ -184,23 +184,6 @@ func (g *gateway) run(ctx context.Context) error {
 	stop()
 	background.Wait()
 	return err
-}
-
-// runJobs works the job queue until ctx is over. The database may come later than this process.
-func (g *gateway) runJobs(ctx context.Context) {
-	for g.jobs.Start(ctx) != nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-	<-ctx.Done()
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := g.jobs.Stop(limit); err != nil {
-		slog.WarnContext(ctx, "jobs under way were cut off", "error", err)
-	}
 }
 
 // routes lists what the router answers, connecting to nothing.
@@ -241,18 +224,55 @@ func openPartners(ctx context.Context) (*partner.Store, func(), error) {
 	return partner.NewStore(db, sealer, cfg.Clock()), db.Close, nil
 }
 
+// bookSettings are what the commands read that work on the database alone.
+type bookSettings struct {
+	service.Local
+	Postgres postgres.Config
+}
+
+// openBooks gives such a command the database and the clock.
+func openBooks(ctx context.Context) (*pgxpool.Pool, clock.Clock, error) {
+	cfg, err := config.Load[bookSettings]()
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := postgres.Open(ctx, cfg.Postgres)
+	return db, cfg.Clock(), err
+}
+
 // newEpoch makes the cursors of every feed expire.
 func newEpoch(ctx context.Context, shards int16) (string, error) {
-	cfg, err := config.Load[postgres.Config]()
-	if err != nil {
-		return "", err
-	}
-	db, err := postgres.Open(ctx, cfg)
+	db, _, err := openBooks(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer db.Close()
 	return event.NewEpoch(ctx, db, shards)
+}
+
+func feedStatus(ctx context.Context) (event.Status, error) {
+	db, _, err := openBooks(ctx)
+	if err != nil {
+		return event.Status{}, err
+	}
+	defer db.Close()
+	return event.ReadStatus(ctx, db)
+}
+
+func openLists(ctx context.Context) (intent.Lists, func(), error) {
+	db, now, err := openBooks(ctx)
+	if err != nil {
+		return intent.Lists{}, nil, err
+	}
+	return intent.Lists{DB: db, Clock: now}, db.Close, nil
+}
+
+func openLedger(ctx context.Context) (ledger.Operator, func(), error) {
+	db, now, err := openBooks(ctx)
+	if err != nil {
+		return ledger.Operator{}, nil, err
+	}
+	return ledger.Operator{DB: db, Clock: now}, db.Close, nil
 }
 
 func info() httpserver.Info {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-redis/redis_rate/v10"
@@ -187,42 +186,15 @@ func info() httpserver.Info {
 
 // run works the jobs and serves until ctx is over.
 func (a *app) run(ctx context.Context) error {
+	defer jobs.Begin(ctx, a.jobs)()
 	go a.server.Ready.Watch(ctx)
-	go a.startJobs(ctx)
 	go stats.Run(ctx, a.db, "svc-portal", a.stats, a.figures...)
 	go a.sender.Sweep(ctx)
 	return a.server.Run(ctx)
 }
 
-// startJobs starts the workers as soon as the database answers; services start in any order.
-func (a *app) startJobs(ctx context.Context) {
-	for {
-		err := a.jobs.Start(context.WithoutCancel(ctx))
-		if err == nil {
-			return
-		}
-		slog.DebugContext(ctx, "jobs wait for the database", "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(jobsRetry):
-		}
-	}
-}
-
-const (
-	jobsRetry = 500 * time.Millisecond
-	// jobsDrain is how long jobs under way may take at the end before they are cut off; they run again elsewhere.
-	jobsDrain = 10 * time.Second
-)
-
-// close lets the jobs under way end and hangs up.
+// close hangs up.
 func (a *app) close() {
-	limit, cancel := context.WithTimeout(context.Background(), jobsDrain)
-	defer cancel()
-	if err := a.jobs.Stop(limit); err != nil {
-		slog.Warn("jobs cut off", "error", err)
-	}
 	a.db.Close()
 	if a.redis != nil {
 		_ = a.redis.Close()
