@@ -52,7 +52,8 @@ Exit code: 0 all matched, 2 exceptions are open, 1 it failed; the last line says
   matcher run --date 2026-11-21 --provider paypay --source /var/lib/settlement
   matcher run --date yesterday --await --source s3://settlement/in
   matcher run --date 2026-11-21 --dry-run --json`,
-		Args: cobra.NoArgs,
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{service.Job: ""},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := envconfig.Load[config]()
 			if err != nil {
@@ -67,9 +68,7 @@ Exit code: 0 all matched, 2 exceptions are open, 1 it failed; the last line says
 			if o.Date == yesterday {
 				o.Date = dayBefore(cfg.Clock()())
 			}
-			return service.WithTelemetry(cmd.Context(), "matcher", func(ctx context.Context) error {
-				return runDay(ctx, cmd, cfg, o, asJSON, await)
-			})
+			return runDay(cmd.Context(), cmd, cfg, o, asJSON, await)
 		},
 	}
 	cmd.Flags().StringVar(&o.Date, "date", "", "the provider's day, as 2026-11-21, or "+yesterday)

@@ -91,7 +91,9 @@ func (s Service[C]) Command() *cobra.Command {
 		root.AddCommand(s.serve())
 	}
 	if s.Migration != nil {
-		root.AddCommand(s.migrate())
+		migrate := s.migrate()
+		s.traced(migrate)
+		root.AddCommand(migrate)
 	}
 	if s.Routes != nil {
 		root.AddCommand(s.routes(), s.errors())
@@ -100,6 +102,7 @@ func (s Service[C]) Command() *cobra.Command {
 		root.AddCommand(s.health())
 	}
 	root.AddCommand(s.config())
+	s.traced(s.Commands...)
 	root.AddCommand(s.Commands...)
 	return root
 }

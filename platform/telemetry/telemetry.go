@@ -36,15 +36,30 @@ func Tracer() oteltrace.Tracer { return otel.Tracer(names.Scope) }
 // Start sets the process's logger and, when an exporter is configured, its telemetry. The returned function flushes what is
 // left within its context.
 func Start(ctx context.Context, service, version string) (stop func(context.Context) error, err error) {
-	// The trace context and nothing else: baggage is whatever a caller likes, and nothing here reads it.
-	otel.SetTextMapPropagator(propagation.TraceContext{})
-	// An exporter in trouble says so in the log and nowhere else.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Debug("telemetry", "error", err) }))
+	common()
 	if !exporting() {
 		slog.SetDefault(slog.New(newLogHandler(os.Stderr, nil, service)))
 		return func(context.Context) error { return nil }, nil
 	}
-	return export(ctx, service, version)
+	return export(ctx, service, version, true)
+}
+
+// StartCommand is Start for a command that is over in a moment: it sends a span and its log lines and no metrics, which nobody could
+// make a curve of. stop is nil, and nothing is set, when neither is asked for.
+func StartCommand(ctx context.Context, service, version string) (stop func(context.Context) error, err error) {
+	if os.Getenv("OTEL_SDK_DISABLED") == "true" || !wants("TRACES") && !wants("LOGS") {
+		return nil, nil
+	}
+	common()
+	return export(ctx, service, version, false)
+}
+
+// common is what every process sets, whatever it sends.
+func common() {
+	// The trace context and nothing else: baggage is whatever a caller likes, and nothing here reads it.
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	// An exporter in trouble says so in the log and nowhere else.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Debug("telemetry", "error", err) }))
 }
 
 var measuring atomic.Bool
@@ -79,7 +94,7 @@ var defaults = map[string]string{
 	"OTEL_METRIC_EXPORT_INTERVAL": "15000",
 }
 
-func export(ctx context.Context, service, version string) (func(context.Context) error, error) {
+func export(ctx context.Context, service, version string, measured bool) (func(context.Context) error, error) {
 	for name, value := range defaults {
 		if os.Getenv(name) == "" {
 			_ = os.Setenv(name, value)
@@ -90,14 +105,12 @@ func export(ctx context.Context, service, version string) (func(context.Context)
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
 	var stops []func(context.Context) error
-	if err := errors.Join(exportMetrics(ctx, res, &stops), exportTraces(ctx, res, &stops), exportLogs(ctx, res, service, &stops)); err != nil {
-		return nil, fmt.Errorf("telemetry: %w", err)
+	if measured {
+		if err := exportMetrics(ctx, res, &stops); err != nil {
+			return nil, fmt.Errorf("telemetry: %w", err)
+		}
 	}
-	names.TelemetryDropped.AtZero()
-	names.LogLines.AtZero()
-	names.Started()
-	observeProcess()
-	if err := runtime.Start(); err != nil {
+	if err := errors.Join(exportTraces(ctx, res, &stops), exportLogs(ctx, res, service, &stops)); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
 	return func(ctx context.Context) error {
@@ -132,7 +145,11 @@ func exportMetrics(ctx context.Context, res *resource.Resource, stops *[]func(co
 	otel.SetMeterProvider(provider)
 	measuring.Store(true)
 	*stops = append(*stops, provider.Shutdown)
-	return nil
+	names.TelemetryDropped.AtZero()
+	names.LogLines.AtZero()
+	names.Started()
+	observeProcess()
+	return runtime.Start()
 }
 
 // exportTraces samples by the standard OTEL_TRACES_SAMPLER; the default takes every trace that nobody has decided about.

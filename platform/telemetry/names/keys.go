@@ -93,6 +93,7 @@ const (
 	SpanEvent       = "event_id"
 	SpanEventType   = "event_type"
 	SpanCommand     = "command"
+	SpanExitCode    = "exit_code"
 	SpanDay         = "business_day"
 	SpanContract    = "contract_id"
 	SpanDryRun      = "dry_run"

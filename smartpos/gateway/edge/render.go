@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mpac-cloud/mpac/platform/service"
 	"github.com/mpac-cloud/mpac/smartpos/gateway"
 )
 
@@ -15,7 +16,8 @@ func renderCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use: "render", Short: "Fill kong.template.yml with addresses and svc-portal's current public keys", Args: cobra.NoArgs,
-		Example: "  edge render --portal http://127.0.0.1:8002 --smarttab http://127.0.0.1:8081 --out kong.yml",
+		Annotations: map[string]string{service.Untraced: ""},
+		Example:     "  edge render --portal http://127.0.0.1:8002 --smarttab http://127.0.0.1:8081 --out kong.yml",
 		Long: "Fill kong.template.yml with addresses and svc-portal's current public keys.\n\n" +
 			"The keys are asked from svc-portal itself. A file that has not changed is not touched.",
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -16,7 +16,8 @@ import (
 func syncCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sync", Short: "Keep a Kong beside it configured: kong.yml with svc-portal's current keys, every 30 s", Args: cobra.NoArgs,
-		Example: "  GATEWAY_PORTAL_URL=http://portal.example:8002 GATEWAY_SMARTTAB_URL=http://smarttab.example:8080 GATEWAY_REDIS_HOST=redis.example edge sync",
+		Annotations: map[string]string{service.Untraced: ""},
+		Example:     "  GATEWAY_PORTAL_URL=http://portal.example:8002 GATEWAY_SMARTTAB_URL=http://smarttab.example:8080 GATEWAY_REDIS_HOST=redis.example edge sync",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := environment.Load[gateway.SyncConfig]()
 			if err != nil {
