@@ -47,7 +47,8 @@ var elsewhere = map[string]string{
 	"pgw.event.epoch": oneStatement, "pgw.event.waiting": oneStatement, "pgw.partner.add_key": oneStatement, "pgw.partner.create": oneStatement,
 	"pgw.partner.revoke_key": oneStatement, "pgw.intent.mint": oneStatement, "pgw.merchant.put": oneStatement,
 	"pgw.intent.begin_capture": killedInGateway, "pgw.intent.claim": killedInGateway, "provider.paypay.capture": killedInGateway,
-	"provider.paypay.charge": killedInGateway,
+	"provider.paypay.charge": killedInGateway, "pgw.resolution.propose": killedInGateway, "pgw.resolution.approve": killedInGateway,
+	"pgw.resolution.reject":  killedInGateway,
 	"pgw.intent.renew":       rare, "pgw.refund.claim": rare, "pgw.refund.begun": rare, "pgw.refund.renew": rare,
 	"pgw.intent.expire": "the sweep's own; comes again with the next sweep",
 

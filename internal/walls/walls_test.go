@@ -211,6 +211,7 @@ var crossTenant = map[string]string{
 	"recon.figures":          "counts the matcher's results and open exceptions, for the metrics",
 	"authenticate":           "an API key is looked up before its partner is known",
 	"partner_admin":          "an operator makes partners and keys",
+	"pgw.resolution":         "an operator looks for what waits for a person, whoever's it is, and resolves each within its own tenant",
 	"smarttab.feed":          "finds whose payment an event of the gateway is about, and keeps what cannot be applied",
 	"smarttab.payment.sweep": "finds whose payments a dead process has left behind",
 	"smarttab.figures":       "counts payments and business days that should have ended, for the metrics",

@@ -277,6 +277,51 @@ func (m *machine) held() map[string]any {
 	return in
 }
 
+// An operator's command that is killed was carried out whole or not at all, and given again it says so.
+func TestKilledInAResolution(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	for _, step := range []struct{ point, outcome, state, status string }{
+		{"pgw.resolution.propose.before-commit", "failed", "approved", "failed"},
+		{"pgw.resolution.propose.after-commit", "succeeded", "approved", "succeeded"},
+		{"pgw.resolution.approve.before-commit", "succeeded", "approved", "succeeded"},
+		{"pgw.resolution.approve.after-commit", "succeeded", "approved", "succeeded"},
+		{"pgw.resolution.approve.before-commit", "failed", "approved", "failed"},
+		{"pgw.resolution.reject.before-commit", "failed", "rejected", "requires_action"},
+		{"pgw.resolution.reject.after-commit", "failed", "rejected", "requires_action"},
+	} {
+		in := m.misstated()
+		begun := time.Now()
+		propose := []string{
+			"propose", attempt(in), "--outcome", step.outcome, "--evidence", "ticket", "--evidence-at", begun.Format(time.RFC3339), "--evidence-from", "support",
+			"--by", hanako.ID, "--name", hanako.Name,
+		}
+		if step.outcome == "succeeded" {
+			propose = append(propose, "--amount", "1200", "--currency", "JPY", "--accepted-at", begun.Format(time.RFC3339),
+				"--provider-payment-id", m.paypay.Payment(attempt(in)).PaymentID)
+		}
+		proposed := m.operator(step.point, "pgw.resolution.propose", propose...)
+		decide := []string{"approve", proposed["id"].(string), "--by", taro.ID, "--name", taro.Name}
+		if step.state == "rejected" {
+			decide = append(decide, "--reason", "another payment's")
+			decide[0] = "reject"
+		}
+		done := m.operator(step.point, "pgw.resolution."+decide[0], decide...)
+		if done["state"] != step.state || done["again"] != (strings.HasSuffix(step.point, "after-commit") && !strings.Contains(step.point, "propose")) {
+			t.Errorf("%s: %v", step.point, done)
+		}
+		if got := m.status(in); got != step.status {
+			t.Errorf("%s: the payment is %s, want %s", step.point, got, step.status)
+		}
+		booked := m.number("SELECT count(*) FROM pgw.ledger_references WHERE reference = $1", attempt(in))
+		told := m.number("SELECT count(*) FROM pgw.recon_audit WHERE subject = $1", attempt(in))
+		if want := int64(strings.Count(step.status, "succeeded")); booked != want || told != 2 {
+			t.Errorf("%s: %d postings, want %d; %d entries in the audit log", step.point, booked, want, told)
+		}
+	}
+	m.auditIntact()
+}
+
 func TestDrainLosesNoRequest(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

@@ -10,6 +10,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/partition"
 	"github.com/mpac-cloud/mpac/pgw/internal/partner"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
+	"github.com/mpac-cloud/mpac/pgw/internal/resolution"
 	"github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/service"
@@ -20,8 +21,8 @@ func main() {
 	service.Service[Config]{
 		Name: "pgw-backend", Short: "The payment gateway",
 		Serve: serve, Migration: &migration, AfterMigrate: partition.AfterMigrate, Routes: routes,
-		Commands: []*cobra.Command{partner.Commands(openPartners), event.Commands(newEpoch), sealKeyCommand()},
-		Reads:    map[string][]config.Variable{"partner": config.Describe[partnerSettings]()},
+		Commands: []*cobra.Command{partner.Commands(openPartners), event.Commands(newEpoch), resolution.Commands(openOperator), sealKeyCommand()},
+		Reads:    map[string][]config.Variable{"partner": config.Describe[partnerSettings](), "operator": config.Describe[operatorSettings]()},
 	}.Main()
 }
 

@@ -53,7 +53,8 @@ func (s *Store) Finished(ctx context.Context, r Request, a Answer, at time.Time)
 	}, nil
 }
 
-// Finish keeps the answer. When the key is finished already (a job was faster), it returns that answer instead.
+// Finish keeps the answer. When the key is finished already (a job was faster), it returns that answer instead. An outcome that
+// takes longer to find out than keys are kept finds no key, and that is well.
 func (s *Store) Finish(ctx context.Context, tx pgx.Tx, keyID string, a Answer) (Answer, error) {
 	blob, err := s.seal(ctx, keyID, a)
 	if err != nil {
@@ -69,7 +70,10 @@ func (s *Store) Finish(ctx context.Context, tx pgx.Tx, keyID string, a Answer) (
 		return a, nil
 	}
 	row, err := q.IdempotencyKey(ctx, keyID)
-	if err != nil {
+	switch {
+	case postgres.IsNoRows(err):
+		return a, nil // its day is over and gone: nobody asks for it any more
+	case err != nil:
 		return Answer{}, fmt.Errorf("read idempotency key: %w", err)
 	}
 	return s.open(ctx, row)

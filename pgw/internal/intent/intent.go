@@ -280,4 +280,7 @@ func (a *Attempt) become(s AttemptStatus, now time.Time) {
 	if a.Status != s {
 		a.Status, a.StatusSince, a.Asks = s, now, 0
 	}
+	if a.Over() {
+		a.OperatorAt = time.Time{} // there is nothing left to find out
+	}
 }

@@ -132,7 +132,9 @@ func applyLate(in *Intent, a *Attempt, n news, now time.Time) effects {
 	}
 	amount, agreed := a.taken(n.payment)
 	if !agreed {
-		a.OperatorAt = orNow(a.OperatorAt, now)
+		if a.OperatorAt.Before(a.StatusSince) {
+			a.OperatorAt = now
+		}
 		return effects{}
 	}
 	a.LateSuccessAt, a.CapturedAmount = now, amount

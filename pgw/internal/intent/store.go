@@ -303,17 +303,19 @@ func MarkReconciled(ctx context.Context, tx pgx.Tx, intentIDs []string, now time
 	if err != nil {
 		return fmt.Errorf("mark reconciled: %w", err)
 	}
-	events := make([]event.Event, 0, len(rows))
+	events, found := make([]event.Event, 0, len(rows)), make([]Intent, 0, len(rows))
 	for _, r := range rows {
 		in, err := fromRow(r)
 		if err != nil {
 			return err
 		}
+		found = append(found, in)
 		events = append(events, event.Event{
 			PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, PaymentIntentID: in.ID,
 			Version: int64(in.Version), Type: event.IntentReconciled, Object: Render(in), At: now,
 		})
 	}
+	postgres.AfterCommit(ctx, func() { countReconciled(ctx, found) })
 	return event.Append(ctx, tx, events...)
 }
 
@@ -374,15 +376,21 @@ func (s *Service) askLater(ctx context.Context, tx pgx.Tx, a Attempt) error {
 	return nil
 }
 
-// unknownOutcomes counts what is being chased, by provider.
-func (s *Service) unknownOutcomes(ctx context.Context) ([]pgwdb.UnknownOutcomesRow, error) {
-	var rows []pgwdb.UnknownOutcomesRow
-	err := postgres.InReadTx(ctx, s.db, postgres.CrossTenant("intent_metrics"), "pgw.intent.unknown_outcomes", func(ctx context.Context, tx pgx.Tx) error {
-		var err error
-		rows, err = pgwdb.New(tx).UnknownOutcomes(ctx)
+// unknownOutcomes counts what is being chased, and what waits for a person (refunds too), by provider.
+func (s *Service) unknownOutcomes(ctx context.Context) (rows []pgwdb.UnknownOutcomesRow, operator map[string]int64, err error) {
+	err = postgres.InReadTx(ctx, s.db, postgres.CrossTenant("intent_metrics"), "pgw.intent.unknown_outcomes", func(ctx context.Context, tx pgx.Tx) error {
+		q := pgwdb.New(tx)
+		if rows, err = q.UnknownOutcomes(ctx); err != nil {
+			return err
+		}
+		waiting, err := q.OperatorNeeded(ctx)
+		operator = map[string]int64{}
+		for _, w := range waiting {
+			operator[w.Provider] = w.Items
+		}
 		return err
 	})
-	return rows, err
+	return rows, operator, err
 }
 
 // Figures reads what is being chased. Every provider has its figures, also when they are 0.
@@ -390,7 +398,7 @@ func (s *Service) Figures() stats.Read {
 	return stats.Read{
 		Of: []*names.Observed{names.UnknownOutcomes, names.UnknownOldest, names.OperatorNeeded},
 		Take: func(ctx context.Context, say names.Say) error {
-			rows, err := s.unknownOutcomes(ctx)
+			rows, operator, err := s.unknownOutcomes(ctx)
 			if err != nil {
 				return fmt.Errorf("unknown outcomes: %w", err)
 			}
@@ -405,7 +413,7 @@ func (s *Service) Figures() stats.Read {
 				}
 				say(names.UnknownOutcomes, float64(r.Chased), provider)
 				say(names.UnknownOldest, age, provider)
-				say(names.OperatorNeeded, float64(r.Operator), provider)
+				say(names.OperatorNeeded, float64(operator[name]), provider)
 			}
 			return nil
 		},

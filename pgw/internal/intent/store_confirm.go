@@ -150,6 +150,7 @@ type settling struct {
 	confirmKeyID  string // with finishConfirm: the caller's key, which somebody else may have answered meanwhile
 	finishSecond  bool   // the same for cancel and capture
 	continues     bool   // the caller goes on with the attempt itself
+	verdict       bool   // the news are an operator's, not a provider's
 }
 
 // settled is what a settlement left.
@@ -182,6 +183,9 @@ func (s *Service) settleIn(ctx context.Context, tx pgx.Tx, attemptID string, n n
 	now := s.clock()
 	wasOver, hadOperator := a.Over(), !a.OperatorAt.IsZero()
 	tick(&in, &a, now, s.cfg)
+	if o.verdict {
+		a.heed(n, now)
+	}
 	fx, err := apply(&in, &a, n, now, s.cfg)
 	if err != nil {
 		return out, err

@@ -863,7 +863,7 @@ func (q *Queries) StepIntent(ctx context.Context, arg StepIntentParams) (int64, 
 }
 
 const unknownOutcomes = `-- name: UnknownOutcomes :many
-SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator, min(a.status_since)::timestamptz AS since
+SELECT a.provider, count(*) AS chased, min(a.status_since)::timestamptz AS since
 FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
 WHERE i.due_at IS NOT NULL
   AND (a.operator_at IS NOT NULL OR (a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')))
@@ -873,11 +873,10 @@ GROUP BY a.provider
 type UnknownOutcomesRow struct {
 	Provider string
 	Chased   int64
-	Operator int64
 	Since    time.Time
 }
 
-// How many are being chased by provider, and how many of them need a person.
+// How many are being chased by provider.
 func (q *Queries) UnknownOutcomes(ctx context.Context) ([]UnknownOutcomesRow, error) {
 	rows, err := q.db.Query(ctx, unknownOutcomes)
 	if err != nil {
@@ -887,12 +886,7 @@ func (q *Queries) UnknownOutcomes(ctx context.Context) ([]UnknownOutcomesRow, er
 	items := []UnknownOutcomesRow{}
 	for rows.Next() {
 		var i UnknownOutcomesRow
-		if err := rows.Scan(
-			&i.Provider,
-			&i.Chased,
-			&i.Operator,
-			&i.Since,
-		); err != nil {
+		if err := rows.Scan(&i.Provider, &i.Chased, &i.Since); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

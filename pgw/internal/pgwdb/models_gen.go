@@ -191,6 +191,26 @@ type PgwMerchantRefundRef struct {
 	RefundID            string
 }
 
+type PgwOperatorItem struct {
+	Kind              string
+	ID                string
+	PaymentIntentID   string
+	PartnerID         string
+	Mode              string
+	MerchantID        string
+	MerchantStoreID   string
+	Provider          string
+	ContractID        string
+	Status            string
+	OperatorAt        *time.Time
+	Amount            int64
+	Currency          string
+	ProviderPaymentID *string
+	CancelSentAt      *time.Time
+	MustReturn        bool
+	CreatedAt         time.Time
+}
+
 type PgwPartitionedTable struct {
 	TableName  string
 	IDColumn   string
@@ -633,6 +653,37 @@ type PgwRequestSignaturesDefault struct {
 	PartnerID string
 	Mode      string
 	KeyHash   string
+}
+
+type PgwResolution struct {
+	ID                string
+	PartnerID         string
+	Mode              string
+	Kind              string
+	ItemID            string
+	PaymentIntentID   string
+	Provider          string
+	Outcome           string
+	Amount            int64
+	Currency          string
+	ProviderPaymentID *string
+	ProviderRefundID  *string
+	AcceptedAt        *time.Time
+	Evidence          string
+	EvidenceAt        time.Time
+	EvidenceFrom      string
+	State             string
+	ProposedBy        string
+	ProposedByName    string
+	ProposedFrom      string
+	ProposedAt        time.Time
+	DecidedBy         *string
+	DecidedByName     *string
+	DecidedFrom       *string
+	DecidedAt         *time.Time
+	Note              *string
+	ItemStatus        *string
+	IntentStatus      *string
 }
 
 type PgwStore struct {

@@ -251,4 +251,29 @@ var failureText = map[string]string{
 	provider.CodeCredentials:   "The provider refuses the store's credentials.",
 	provider.CodeRejected:      "The provider rejected the refund.",
 	provider.CodeDeclined:      "The provider declined the refund.",
+	codeNotProcessed:           "The provider did not give the money back.",
+}
+
+// codeNotProcessed: no answer for a day, and then certainly not done.
+const codeNotProcessed = "not_processed"
+
+// Verdict is what people have found out about a refund that no provider's answer settled. It does what such an answer would do.
+type Verdict struct {
+	Succeeded bool
+	// Of a success: the provider's own id, if it has one, how much it gave back, and when by its clock.
+	RefundID   string
+	Amount     money.Amount
+	AcceptedAt time.Time
+}
+
+// ErrUnsettled is in the error of a verdict that settles nothing: its amount is not what was asked for, or it says that a return of
+// a late success failed, which must reach the customer.
+var ErrUnsettled = errors.New("the verdict does not settle the refund")
+
+// news is the verdict as a provider would have said it.
+func (v Verdict) news() news {
+	if v.Succeeded {
+		return news{outcome: done, refund: provider.Refund{State: provider.RefundDone, RefundID: v.RefundID, Amount: v.Amount, AcceptedAt: v.AcceptedAt}}
+	}
+	return news{outcome: refused, code: codeNotProcessed}
 }

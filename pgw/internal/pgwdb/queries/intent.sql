@@ -120,8 +120,8 @@ UPDATE pgw.payment_attempts SET
 WHERE id = @id;
 
 -- name: UnknownOutcomes :many
--- How many are being chased by provider, and how many of them need a person.
-SELECT a.provider, count(*) AS chased, count(a.operator_at) AS operator, min(a.status_since)::timestamptz AS since
+-- How many are being chased by provider.
+SELECT a.provider, count(*) AS chased, min(a.status_since)::timestamptz AS since
 FROM pgw.payment_intents i JOIN pgw.payment_attempts a ON a.id = i.live_attempt_id
 WHERE i.due_at IS NOT NULL
   AND (a.operator_at IS NOT NULL OR (a.asks > 0 AND a.status IN ('creating', 'charging', 'capturing', 'ending')))

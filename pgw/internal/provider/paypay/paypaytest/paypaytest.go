@@ -78,6 +78,7 @@ type Server struct {
 	faults   map[string][]Fault
 	calls    map[string]int
 	held     map[string]chan struct{}
+	silent   bool
 }
 
 // New starts a server that ends with the test.
@@ -97,6 +98,13 @@ func (s *Server) Fail(operation string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults[operation] = append(s.faults[operation], faults...)
+}
+
+// SetSilent makes the server answer nothing and do nothing, until it is set back.
+func (s *Server) SetSilent(silent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = silent
 }
 
 // Hold makes the next call of an operation wait, after its work, until the returned function is called.
@@ -224,6 +232,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.calls[operation]++
+	if s.silent {
+		s.mu.Unlock()
+		panic(http.ErrAbortHandler)
+	}
 	fault := Fault("")
 	if q := s.faults[operation]; len(q) > 0 {
 		fault, s.faults[operation] = q[0], q[1:]
