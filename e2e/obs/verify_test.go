@@ -178,7 +178,7 @@ func (s *stackUp) panels(t *testing.T) {
 // counted: an answer of 0 is one too; what the traffic surely did must be more.
 func (s *stackUp) counted(t *testing.T) {
 	for _, expr := range []string{
-		`mpac_payment_intents_total{state="created"}`, `mpac_payment_intents_total{state="succeeded"}`,
+		`mpac_payment_intents_total{state="created"}`, `mpac_payment_intents_total{state="succeeded"}`, `mpac_payment_intents_total{state="reconciled"}`,
 		`mpac_refunds_total{state="succeeded"}`, `mpac_money_moved_total{direction="taken"}`, `mpac_money_moved_total{direction="returned"}`,
 		`mpac_orders_total{state="open"}`, `mpac_orders_total{state="completed"}`, `mpac_bills_total{state="paid"}`, `mpac_store_sales_total{method="cash"}`,
 		`mpac_store_sales_total{method="qr"}`, `mpac_receipts_total`, `mpac_settlements_total{state="closed"}`, `mpac_settlements_total{state="reconciled"}`,

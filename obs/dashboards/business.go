@@ -62,7 +62,7 @@ func store() *Dashboard {
 			stat("Orders", "Orders opened.", "none", `sum(increase(mpac_orders_total{state="open"}[$__range]))`),
 			stat("Bills paid", "Bills paid in full.", "none", `sum(increase(mpac_bills_total{state="paid"}[$__range]))`),
 			stat("Sales", "Money that stores took, yen.", "currencyJPY", `sum(increase(mpac_store_sales_total{currency="JPY"}[$__range]))`),
-			stat("Receipts", "Receipts issued, copies and returns included.", "none", `sum(increase(mpac_receipts_total[$__range]))`),
+			stat("Receipts", "Receipts issued, return invoices included.", "none", `sum(increase(mpac_receipts_total[$__range]))`),
 			stat("Days closed", "Business days closed.", "none", `sum(increase(mpac_settlements_total{state="closed"}[$__range]))`),
 			stat("Cash differences", "Cash counted more or less than expected at closes, summed without sign, yen.", "currencyJPY", `sum(increase(mpac_settlements_difference_total[$__range])) or vector(0)`),
 		}},

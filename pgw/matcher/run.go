@@ -13,11 +13,14 @@ import (
 
 	"github.com/mpac-cloud/mpac/pgw/internal/intent"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon"
+	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/run"
 	envconfig "github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // openError ends the process with code 2: the work is done, and there is something left for people.
@@ -88,6 +91,7 @@ func runDay(ctx context.Context, cmd *cobra.Command, cfg config, o run.Options, 
 		return err
 	}
 	defer pool.Close()
+	beginAtZero(ctx)
 	m := run.Matcher{
 		Pool: pool, Clock: cfg.Clock(), Config: cfg.matcher(), Reconciled: intent.MarkReconciled,
 		Say: func(format string, args ...any) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) },
@@ -115,6 +119,15 @@ func runDay(ctx context.Context, cmd *cobra.Command, cfg config, o run.Options, 
 		return nil
 	}
 	return err
+}
+
+// beginAtZero shows what a run counts before there is anything, so that what it counts is an increase.
+func beginAtZero(ctx context.Context) {
+	for _, f := range format.All {
+		names.ReconRuns.AtZero(names.Provider.Is(f.Provider))
+		intent.ReconciledAtZero(f.Provider)
+	}
+	telemetry.FlushMetrics(ctx)
 }
 
 // forPeople prints a short table a run.

@@ -67,6 +67,22 @@ var measuring atomic.Bool
 // Measuring says whether the process's metrics go anywhere; what only feeds them need not be done otherwise.
 func Measuring() bool { return measuring.Load() }
 
+var flushMetrics atomic.Pointer[func(context.Context) error]
+
+// FlushMetrics sends what has been counted so far, within a second. A job does so when its counters are at zero: it may be over before
+// they would leave by themselves, and a counter that is seen once has not risen.
+func FlushMetrics(ctx context.Context) {
+	flush := flushMetrics.Load()
+	if flush == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := (*flush)(ctx); err != nil {
+		slog.DebugContext(ctx, "telemetry: flush", "error", err)
+	}
+}
+
 // exporting reports whether any of the standard variables asks for telemetry.
 func exporting() bool {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" {
@@ -144,6 +160,8 @@ func exportMetrics(ctx context.Context, res *resource.Resource, stops *[]func(co
 	provider := metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader), metric.WithView(view))
 	otel.SetMeterProvider(provider)
 	measuring.Store(true)
+	flush := provider.ForceFlush
+	flushMetrics.Store(&flush)
 	*stops = append(*stops, provider.Shutdown)
 	names.TelemetryDropped.AtZero()
 	names.LogLines.AtZero()

@@ -54,6 +54,26 @@ func countCreated(ctx context.Context) {
 	names.PaymentIntents.Add(ctx, 1, names.IntentState.Is("created"), names.Provider.Is("none"), names.Method.Is("none"))
 }
 
+// countReconciled counts intents that the matcher has found in their provider's settlement.
+func countReconciled(ctx context.Context, all []Intent) {
+	counts := map[[2]string]int64{}
+	for _, in := range all {
+		counts[[2]string{cmp.Or(in.Provider, "none"), cmp.Or(in.MethodType, "none")}]++
+	}
+	for of, n := range counts {
+		names.PaymentIntents.Add(ctx, n, names.IntentState.Is("reconciled"), names.Provider.Is(of[0]), names.Method.Is(of[1]))
+	}
+}
+
+// ReconciledAtZero shows the matcher's counter before its first payment: the process ends soon, and an increase needs a beginning.
+func ReconciledAtZero(providers ...string) {
+	for _, p := range providers {
+		for _, method := range []string{QRMPM, QRCPM} {
+			names.PaymentIntents.AtZero(names.IntentState.Is("reconciled"), names.Provider.Is(p), names.Method.Is(method))
+		}
+	}
+}
+
 // confirmTime is how long ago the confirm came whose attempt was the last: the attempt was made for it.
 func confirmTime(in *Intent) (waited time.Duration, known bool) {
 	begun, err := id.ParseULID(AttemptPrefix, in.LatestAttemptID)

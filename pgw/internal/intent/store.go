@@ -303,17 +303,19 @@ func MarkReconciled(ctx context.Context, tx pgx.Tx, intentIDs []string, now time
 	if err != nil {
 		return fmt.Errorf("mark reconciled: %w", err)
 	}
-	events := make([]event.Event, 0, len(rows))
+	events, found := make([]event.Event, 0, len(rows)), make([]Intent, 0, len(rows))
 	for _, r := range rows {
 		in, err := fromRow(r)
 		if err != nil {
 			return err
 		}
+		found = append(found, in)
 		events = append(events, event.Event{
 			PartnerID: in.PartnerID, Mode: in.Mode, MerchantID: in.MerchantID, PaymentIntentID: in.ID,
 			Version: int64(in.Version), Type: event.IntentReconciled, Object: Render(in), At: now,
 		})
 	}
+	postgres.AfterCommit(ctx, func() { countReconciled(ctx, found) })
 	return event.Append(ctx, tx, events...)
 }
 

@@ -2,15 +2,20 @@ package intent
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb/pgwdbtest"
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
 // The database holds the same table of edges as the code, whoever writes.
@@ -161,4 +166,52 @@ func TestUnscopedSeesNothing(t *testing.T) {
 			t.Errorf("%s shows %d rows, %v", table, n, err)
 		}
 	}
+}
+
+// What the matcher has told of is counted when it is committed, and not before.
+func TestReconciledIsCountedWhenCommitted(t *testing.T) {
+	t.Parallel()
+	reader := metric.NewManualReader()
+	otel.SetMeterProvider(metric.NewMeterProvider(metric.WithReader(reader)))
+	db := pgwdbtest.New(t)
+	now := time.Now().UTC()
+	in := Intent{ID: id.NewULID(Prefix, now), Status: Succeeded, ProcessingMode: Manual, CaptureMethod: CaptureAutomatic}
+	insertRaw(t, db.AdminPool().Exec, in, now)
+	undone := errors.New("undone")
+	for _, end := range []error{undone, nil} {
+		err := postgres.InTx(t.Context(), db.Pool(pgwdb.RoleBackend), postgres.NewScope("partner_id", "cp_1", "mode", "test"), "test", func(ctx context.Context, tx pgx.Tx) error {
+			return errors.Join(MarkReconciled(ctx, tx, []string{in.ID}, now), end)
+		})
+		if !errors.Is(err, end) {
+			t.Fatal(err)
+		}
+		want := int64(1)
+		if end != nil {
+			want = 0
+		}
+		if got := reconciledCount(t, reader); got != want {
+			t.Errorf("after %v: %d are counted", end, got)
+		}
+	}
+}
+
+func reconciledCount(t *testing.T, reader *metric.ManualReader) (n int64) {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name != names.PaymentIntents.Name {
+				continue
+			}
+			for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints { //nolint:forcetypeassert // a counter of whole numbers
+				if state, _ := p.Attributes.Value("state"); state.AsString() == "reconciled" {
+					n += p.Value
+				}
+			}
+		}
+	}
+	return n
 }

@@ -41,7 +41,7 @@ var (
 	BillState       = &Key{Name: "state", Values: []string{"pending", "partial", "paid", "cancelled", "split"}}
 	PaymentState    = &Key{Name: "state", Values: []string{"pending", "processing", "completed", "failed", "cancelled", "refunded"}}
 	SettlementState = &Key{Name: "state", Values: []string{"closed", "reconciled"}}
-	ReceiptKind     = &Key{Name: "kind", Values: []string{"receipt", "return", "copy"}}
+	ReceiptKind     = &Key{Name: "kind", Values: []string{"receipt", "return"}}
 
 	LoginOutcome      = &Key{Name: "outcome", Values: []string{"success", "failed", "locked", "mfa_failed"}}
 	TokenOutcome      = &Key{Name: "outcome", Values: []string{"issued", "refused"}}
