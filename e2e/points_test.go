@@ -44,12 +44,13 @@ const (
 )
 
 var elsewhere = map[string]string{
-	"pgw.event.epoch": oneStatement, "pgw.event.waiting": oneStatement, "pgw.partner.add_key": oneStatement, "pgw.partner.create": oneStatement,
+	"pgw.ledger.complete": "a line and its audit are one transaction, and a second try is refused; held by the package's own tests",
+	"pgw.event.epoch":     oneStatement, "pgw.event.waiting": oneStatement, "pgw.partner.add_key": oneStatement, "pgw.partner.create": oneStatement,
 	"pgw.partner.revoke_key": oneStatement, "pgw.intent.mint": oneStatement, "pgw.merchant.put": oneStatement,
 	"pgw.intent.begin_capture": killedInGateway, "pgw.intent.claim": killedInGateway, "provider.paypay.capture": killedInGateway,
 	"provider.paypay.charge": killedInGateway, "pgw.resolution.propose": killedInGateway, "pgw.resolution.approve": killedInGateway,
-	"pgw.resolution.reject":  killedInGateway,
-	"pgw.intent.renew":       rare, "pgw.refund.claim": rare, "pgw.refund.begun": rare, "pgw.refund.renew": rare,
+	"pgw.resolution.reject": killedInGateway,
+	"pgw.intent.renew":      rare, "pgw.refund.claim": rare, "pgw.refund.begun": rare, "pgw.refund.renew": rare,
 	"pgw.intent.expire": "the sweep's own; comes again with the next sweep",
 
 	"portal.activation.activate": oneStatement, "portal.activation.generate": oneStatement, "portal.audit.partitions": oneStatement,
@@ -79,7 +80,7 @@ var elsewhere = map[string]string{
 	"smarttab.feed.park": rare, "smarttab.feed.release": rare, "smarttab.feed.still-parked": rare, "smarttab.feed.turn": rare, "smarttab.feed.unpark": rare,
 
 	"pgw.partition.*": keepsDays, "smarttab.partition.*": keepsDays,
-	"jobs.drop": oneStatement, "jobs.retry": oneStatement, "smarttab.feed.drop": oneStatement,
+	"jobs.change": oneStatement, "smarttab.feed.drop": oneStatement,
 	"kms.wrap": "a data key that was wrapped and not kept has sealed nothing; another is made", "kms.unwrap": question,
 	"pgwclient.get_payment_intent": question, "pgwclient.get_refund": question, "pgwclient.list_payment_intents": question,
 	"pgwclient.list_refunds": question, "pgwclient.get_merchant": question, "pgwclient.get_store": question, "pgwclient.get_provider_config": question,

@@ -192,6 +192,7 @@ func TestNoRoomWithoutAName(t *testing.T) {
 // The jobs that may see every tenant, in one list. Adding a name here is a decision about tenancy.
 var crossTenant = map[string]string{
 	"pgw.sequencer":          "events of every partner get their places in one order of commits",
+	"pgw.operator":           "a person looks at payments of every partner that need eyes, and puts a ledger's missing line back",
 	"pgw.partitions":         "makes and drops days of tables, and moves rows of any tenant that came before them",
 	"pgw.notifications":      "a provider's notification is of no tenant: it is kept and not believed",
 	"recon.holders":          "the matcher finds out whose a provider's contract is, and whose a line of a shared one",
@@ -203,6 +204,7 @@ var crossTenant = map[string]string{
 	"portal.keys":            "signing keys belong to no tenant",
 	"portal.seed":            "the first operator is made before anybody is there",
 	"portal.sync_backlog":    "counts what waits for the payment gateway, for an alarm",
+	"portal.operator":        "a person looks at what any merchant's changes wait for, and has them sent",
 	"portal.housekeeping":    "clears away what has expired, everybody's",
 	"intent_sweep":           "takes up intents that are due, whoever's they are, and works each within its own tenant",
 	"refund_sweep":           "the same for refunds",
@@ -216,6 +218,7 @@ var crossTenant = map[string]string{
 	"smarttab.payment.sweep": "finds whose payments a dead process has left behind",
 	"smarttab.figures":       "counts payments and business days that should have ended, for the metrics",
 	"portal.figures":         "counts tenants, terminals and the age of keys, for the metrics",
+	"smarttab.operator":      "a person finds payments and days of any store that should have ended",
 	"smarttab.partitions":    "makes days of tables and looks for rows of any tenant that came before them",
 }
 

@@ -7,11 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
+	"github.com/mpac-cloud/mpac/pgw/internal/intent"
+	"github.com/mpac-cloud/mpac/pgw/internal/ledger"
 	"github.com/mpac-cloud/mpac/pgw/internal/partition"
 	"github.com/mpac-cloud/mpac/pgw/internal/partner"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/resolution"
 	"github.com/mpac-cloud/mpac/platform/config"
+	"github.com/mpac-cloud/mpac/platform/jobs"
 	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/service"
 )
@@ -21,8 +24,9 @@ func main() {
 	service.Service[Config]{
 		Name: "pgw-backend", Short: "The payment gateway",
 		Serve: serve, Migration: &migration, AfterMigrate: partition.AfterMigrate, Routes: routes,
-		Commands: []*cobra.Command{partner.Commands(openPartners), event.Commands(newEpoch), resolution.Commands(openOperator), sealKeyCommand()},
-		Reads:    map[string][]config.Variable{"partner": config.Describe[partnerSettings](), "operator": config.Describe[operatorSettings]()},
+		Commands: []*cobra.Command{partner.Commands(openPartners), event.Commands(feedStatus, newEpoch), intent.ListCommands(openLists),
+			ledger.Commands(openLedger), jobs.Commands("pgw-backend", pgwdb.JobSchema), resolution.Commands(openOperator), sealKeyCommand()},
+		Reads: map[string][]config.Variable{"partner": config.Describe[partnerSettings](), "operator": config.Describe[operatorSettings]()},
 	}.Main()
 }
 

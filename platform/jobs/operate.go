@@ -56,21 +56,21 @@ var ErrNotDiscarded = errors.New("no such job, or it is not discarded")
 
 // Retry makes discarded jobs due at once, each with one more attempt to spare. All of them, or ErrNotDiscarded and none.
 func (q Queue) Retry(ctx context.Context, ids []int64) error {
-	return q.change(ctx, "jobs.retry", ids, `UPDATE `+q.table()+` SET state = 'available', scheduled_at = now(), finalized_at = NULL,
+	return q.change(ctx, ids, `UPDATE `+q.table()+` SET state = 'available', scheduled_at = now(), finalized_at = NULL,
 		max_attempts = greatest(max_attempts, attempt + 1) WHERE id = ANY($1) AND state = 'discarded'`)
 }
 
 // Drop gives discarded jobs up for good: they are kept as cancelled, with who said so and why, for as long as the queue keeps
 // those. All of them, or ErrNotDiscarded and none.
 func (q Queue) Drop(ctx context.Context, ids []int64, by, why string) error {
-	return q.change(ctx, "jobs.drop", ids, `UPDATE `+q.table()+` SET state = 'cancelled', finalized_at = now(),
+	return q.change(ctx, ids, `UPDATE `+q.table()+` SET state = 'cancelled', finalized_at = now(),
 		metadata = metadata || jsonb_build_object('dropped_by', $2::text, 'dropped_because', $3::text)
 		WHERE id = ANY($1) AND state = 'discarded'`, by, why)
 }
 
-func (q Queue) change(ctx context.Context, name string, ids []int64, sql string, more ...any) error {
+func (q Queue) change(ctx context.Context, ids []int64, sql string, more ...any) error {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	return postgres.InTx(ctx, q.DB, postgres.Scope{}, name, func(ctx context.Context, tx pgx.Tx) error {
+	return postgres.InTx(ctx, q.DB, postgres.Scope{}, "jobs.change", func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, sql, append([]any{ids}, more...)...)
 		if err == nil && tag.RowsAffected() != int64(len(ids)) {
 			err = ErrNotDiscarded

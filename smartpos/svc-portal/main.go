@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 	_ "time/tzdata" // stores name their time zones, and a container may have none
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/client"
 	"github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/httpserver"
+	"github.com/mpac-cloud/mpac/platform/jobs"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/redis"
 	"github.com/mpac-cloud/mpac/platform/sealed"
@@ -21,6 +23,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/stats"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/signing"
+	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/sync"
 )
 
 // settings is all that svc-portal reads from its environment.
@@ -44,7 +47,9 @@ func main() {
 	migration := mpacdb.Migration()
 	service.Service[settings]{
 		Name: "svc-portal", Short: "Keeps PSPs, merchants, stores, people and terminals, and signs them in",
-		Serve: serve, Migration: &migration, Routes: routes, Commands: []*cobra.Command{seedCommand(), keysCommand(), sealKeyCommand()},
+		Serve: serve, Migration: &migration, Routes: routes, Commands: []*cobra.Command{
+			seedCommand(), keysCommand(), sealKeyCommand(), sync.Commands(openOutbox), jobs.Commands("svc-portal", mpacdb.PortalJobSchema),
+		},
 		Reads: map[string][]config.Variable{"seed": config.Describe[seedSettings]()},
 	}.Main()
 }
@@ -94,7 +99,17 @@ func keysCommand() *cobra.Command {
 		},
 	}
 	rotate.Flags().StringVar(&kind, "kind", "human", "human or device")
-	cmd.AddCommand(rotate)
+	list := &cobra.Command{
+		Use: "list", Short: "List the keys that are published now", Args: cobra.NoArgs, Example: "  svc-portal keys list",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load[storeSettings]()
+			if err != nil {
+				return err
+			}
+			return listKeys(cmd.Context(), cfg, cmd.OutOrStdout())
+		},
+	}
+	cmd.AddCommand(rotate, list)
 	return cmd
 }
 
@@ -111,22 +126,82 @@ func (c *storeSettings) Check() error {
 	return errors.Join(c.Local.Check(), c.Seal.Check(), c.Keys.Check())
 }
 
+// openKeys opens where the keys are kept.
+func openKeys(ctx context.Context, cfg storeSettings) (*signing.DB, func(), error) {
+	sealer, err := sealed.Open(cfg.Seal, cfg.Clock())
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := postgres.Open(ctx, cfg.DB)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &signing.DB{Pool: db, Clock: cfg.Clock(), Sealer: sealer, Config: cfg.Keys}, db.Close, nil
+}
+
 func rotateKeys(ctx context.Context, cfg storeSettings, kind signing.Kind, out io.Writer) error {
 	if kind != signing.Human && kind != signing.Device {
 		return fmt.Errorf("--kind %q: it is human or device", kind)
 	}
-	db, err := postgres.Open(ctx, cfg.DB)
+	db, end, err := openKeys(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	sealer, err := sealed.Open(cfg.Seal, cfg.Clock())
-	if err != nil {
-		return err
-	}
-	keys, err := (&signing.DB{Pool: db, Clock: cfg.Clock(), Sealer: sealer, Config: cfg.Keys}).Rotate(ctx, kind, true)
+	defer end()
+	keys, err := db.Rotate(ctx, kind, true)
 	for _, k := range keys {
 		_, _ = fmt.Fprintf(out, "%s  signs from %s\n", k.KID, k.SignsFrom.Format("2006-01-02 15:04:05Z"))
 	}
 	return err
+}
+
+// listKeys shows every published key, since when it signs, and until when it is published.
+func listKeys(ctx context.Context, cfg storeSettings, out io.Writer) error {
+	db, end, err := openKeys(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer end()
+	now := cfg.Clock()()
+	for _, kind := range signing.Kinds() {
+		keys, err := db.Keys(ctx, kind)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			word := fmt.Sprintf("signs since %s, for %d days", k.SignsFrom.Format(time.DateOnly), int(now.Sub(k.SignsFrom)/(24*time.Hour)))
+			switch {
+			case k.SignsFrom.After(now):
+				word = "published, signs from " + k.SignsFrom.Format("2006-01-02 15:04:05Z")
+			case k.SignsUntil != nil && !k.SignsUntil.After(now):
+				word = "signs no more, published until " + k.PublishedUntil.Format("2006-01-02 15:04:05Z")
+			}
+			_, _ = fmt.Fprintf(out, "%-7s %s  %s\n", kind, k.KID, word)
+		}
+	}
+	return nil
+}
+
+// outboxSettings is what the commands read that work on the outbox.
+type outboxSettings struct {
+	service.Local
+	DB postgres.Config
+}
+
+func openOutbox(ctx context.Context) (*sync.Outbox, func(), error) {
+	cfg, err := config.Load[outboxSettings]()
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := postgres.Open(ctx, cfg.DB)
+	if err != nil {
+		return nil, nil, err
+	}
+	// It only inserts jobs: the service works them.
+	queue, err := jobs.New(db, jobs.Options{Schema: mpacdb.PortalJobSchema})
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	return &sync.Outbox{DB: db, Jobs: queue, Clock: cfg.Clock()}, db.Close, nil
 }

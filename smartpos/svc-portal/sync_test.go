@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/sync"
 )
 
 // work lets the jobs of a task run until the test ends.
@@ -107,4 +110,42 @@ func TestStuckChangesAreSeen(t *testing.T) {
 	}
 	// Another PSP's admin neither sees nor retries it.
 	p.post("/api/v1/sync/"+id+"/retry", other.adminT, nil).want(t, http.StatusNotFound, "not_found")
+}
+
+// An operator, who is nobody's admin, sees what waits, whoever's it is, with the gateway's answer, and has it sent.
+func TestOperatorsSeeAndSendWhatWaits(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	p.gateway.goAway(true)
+	p.work(p.app)
+	typed := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		cmd := sync.Commands(func(context.Context) (*sync.Outbox, func(), error) { return p.app.outbox, func() {}, nil })
+		cmd.SetArgs(args)
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SilenceUsage = true
+		err := cmd.ExecuteContext(t.Context())
+		return out.String(), err
+	}
+	operator := p.token(p.operator())
+	p.shop(operator, "a")
+	p.shop(operator, "b")
+	eventually(t, "the gateway's answer is seen", func() bool {
+		out, err := typed("list")
+		return err == nil && strings.Count(out, "store") == 4 && strings.Contains(out, "not now")
+	})
+	for _, wrong := range [][]string{{"retry"}, {"retry", "--all", "1"}, {"retry", "one"}, {"retry", "987654"}} {
+		if out, err := typed(wrong...); err == nil {
+			t.Errorf("%v is taken:\n%s", wrong, out)
+		}
+	}
+	p.gateway.goAway(false)
+	if out, err := typed("retry", "--all"); err != nil || !strings.Contains(out, "6 changes are sent now") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	eventually(t, "nothing waits", func() bool {
+		out, err := typed("list")
+		return err == nil && strings.Contains(out, "no changes wait")
+	})
 }

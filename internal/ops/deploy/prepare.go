@@ -74,9 +74,11 @@ func secretsCommand(f *flags) *cobra.Command {
 
 func runCommand(f *flags) *cobra.Command {
 	return &cobra.Command{
-		Use: "run STACK TASK", Short: "Run a one-off task of a stack and wait for its end", Args: cobra.ExactArgs(2),
-		Long:    "Run a one-off task that the manifest names, wait for exit 0, and show what it said.",
-		Example: "  mpac deploy run --env dev smartpos seed\n  mpac deploy run --env dev pgw migrate",
+		Use: "run STACK TASK [-- COMMAND...]", Short: "Run a one-off task of a stack and wait for its end", Args: cobra.MinimumNArgs(2),
+		Long: "Run a one-off task that the manifest names, wait for exit 0, and show what it said. A command stands for the task's own: the tasks " +
+			"svc-portal, svc-smarttab, pgw-backend and matcher are there for it.",
+		Example: "  mpac deploy run --env dev smartpos seed\n  mpac deploy run --env prod smartpos svc-smarttab -- feed parked\n" +
+			"  mpac deploy run --env prod pgw matcher -- run --date 2026-11-21",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, t, err := f.open(cmd)
 			if err != nil {
@@ -92,7 +94,7 @@ func runCommand(f *flags) *cobra.Command {
 				}
 				return fmt.Errorf("there is no task %s %s; there are: %s", args[0], args[1], strings.Join(known, ", "))
 			}
-			lines, err := e.RunTask(cmd.Context(), s, args[1])
+			lines, err := e.RunTask(cmd.Context(), s, args[1], args[2:]...)
 			for _, line := range lines {
 				t.Printf("%s\n", line)
 			}

@@ -12,19 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const ledgerImbalance = `-- name: LedgerImbalance :one
-SELECT coalesce(sum(abs(t.off)), 0)::bigint AS off
-FROM (SELECT sum(l.amount) AS off FROM pgw.ledger_lines l WHERE l.transaction_id >= $1 GROUP BY l.transaction_id, l.currency) t
-`
-
-// By how much transactions do not balance, without signs. @from_id bounds how far back it looks.
-func (q *Queries) LedgerImbalance(ctx context.Context, fromID string) (int64, error) {
-	row := q.db.QueryRow(ctx, ledgerImbalance, fromID)
-	var off int64
-	err := row.Scan(&off)
-	return off, err
-}
-
 const reconAtStake = `-- name: ReconAtStake :many
 SELECT x.provider, coalesce(x.gateway_currency, x.provider_currency, '')::text AS currency, sum(x.at_stake)::bigint AS at_stake
 FROM pgw.recon_exceptions x WHERE x.status = 'open' GROUP BY 1, 2

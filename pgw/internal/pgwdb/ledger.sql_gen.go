@@ -78,6 +78,50 @@ func (q *Queries) LedgerBalances(ctx context.Context, arg LedgerBalancesParams) 
 	return items, nil
 }
 
+const ledgerLinesOf = `-- name: LedgerLinesOf :many
+SELECT transaction_id, line, partner_id, mode, kind, reference, account, amount, currency, provider, contract_id, provider_store_id, merchant_id, merchant_store_id, payment_intent_id, attempt_id, refund_id, occurred_at, created_at FROM pgw.ledger_lines WHERE transaction_id = $1 ORDER BY line
+`
+
+func (q *Queries) LedgerLinesOf(ctx context.Context, transactionID string) ([]PgwLedgerLine, error) {
+	rows, err := q.db.Query(ctx, ledgerLinesOf, transactionID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PgwLedgerLine{}
+	for rows.Next() {
+		var i PgwLedgerLine
+		if err := rows.Scan(
+			&i.TransactionID,
+			&i.Line,
+			&i.PartnerID,
+			&i.Mode,
+			&i.Kind,
+			&i.Reference,
+			&i.Account,
+			&i.Amount,
+			&i.Currency,
+			&i.Provider,
+			&i.ContractID,
+			&i.ProviderStoreID,
+			&i.MerchantID,
+			&i.MerchantStoreID,
+			&i.PaymentIntentID,
+			&i.AttemptID,
+			&i.RefundID,
+			&i.OccurredAt,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ledgerLinesOfIntent = `-- name: LedgerLinesOfIntent :many
 SELECT transaction_id, line, partner_id, mode, kind, reference, account, amount, currency, provider, contract_id, provider_store_id, merchant_id, merchant_store_id, payment_intent_id, attempt_id, refund_id, occurred_at, created_at FROM pgw.ledger_lines WHERE payment_intent_id = $1 AND partner_id = $2 AND mode = $3
 ORDER BY transaction_id, line
@@ -119,6 +163,65 @@ func (q *Queries) LedgerLinesOfIntent(ctx context.Context, arg LedgerLinesOfInte
 			&i.OccurredAt,
 			&i.CreatedAt,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ledgerPutLine = `-- name: LedgerPutLine :exec
+INSERT INTO pgw.ledger_lines (
+    transaction_id, line, partner_id, mode, kind, reference, account, amount, currency, provider, contract_id, provider_store_id,
+    merchant_id, merchant_store_id, payment_intent_id, attempt_id, refund_id, occurred_at, created_at)
+SELECT l.transaction_id, $1, l.partner_id, l.mode, l.kind, l.reference, $2, $3, l.currency, l.provider, l.contract_id, l.provider_store_id,
+    l.merchant_id, l.merchant_store_id, l.payment_intent_id, l.attempt_id, l.refund_id, l.occurred_at, l.created_at
+FROM pgw.ledger_lines l WHERE l.transaction_id = $4 ORDER BY l.line LIMIT 1
+`
+
+type LedgerPutLineParams struct {
+	Line          int16
+	Account       string
+	Amount        int64
+	TransactionID string
+}
+
+// Writes a line that is missing from a transaction, like another of its lines but for number, account and amount. The table's
+// triggers refuse it unless the transaction is then complete and comes to zero.
+func (q *Queries) LedgerPutLine(ctx context.Context, arg LedgerPutLineParams) error {
+	_, err := q.db.Exec(ctx, ledgerPutLine,
+		arg.Line,
+		arg.Account,
+		arg.Amount,
+		arg.TransactionID,
+	)
+	return err
+}
+
+const ledgerStillUnbalanced = `-- name: LedgerStillUnbalanced :many
+SELECT l.transaction_id, sum(l.amount)::bigint AS off FROM pgw.ledger_lines l WHERE l.transaction_id = ANY($1::text[])
+GROUP BY l.transaction_id, l.currency HAVING sum(l.amount) <> 0
+`
+
+type LedgerStillUnbalancedRow struct {
+	TransactionID string
+	Off           int64
+}
+
+// Those of the transactions that still do not come to zero.
+func (q *Queries) LedgerStillUnbalanced(ctx context.Context, ids []string) ([]LedgerStillUnbalancedRow, error) {
+	rows, err := q.db.Query(ctx, ledgerStillUnbalanced, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LedgerStillUnbalancedRow{}
+	for rows.Next() {
+		var i LedgerStillUnbalancedRow
+		if err := rows.Scan(&i.TransactionID, &i.Off); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -215,6 +318,68 @@ func (q *Queries) LedgerTransaction(ctx context.Context, arg LedgerTransactionPa
 			&i.RefundID,
 			&i.OccurredAt,
 			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ledgerUnbalanced = `-- name: LedgerUnbalanced :many
+SELECT l.transaction_id, l.currency, sum(l.amount)::bigint AS off, count(*)::int AS lines, min(l.partner_id)::text AS partner_id, min(l.mode)::text AS mode,
+    min(l.kind)::text AS kind, min(l.reference)::text AS reference, min(l.payment_intent_id COLLATE "C")::text AS payment_intent_id,
+    coalesce((SELECT r.lines FROM pgw.ledger_references r WHERE r.partner_id = min(l.partner_id) AND r.mode = min(l.mode) AND r.kind = min(l.kind)
+        AND r.reference = min(l.reference) AND r.transaction_id = l.transaction_id), 0)::int AS promised
+FROM pgw.ledger_lines l
+WHERE l.transaction_id >= $1 AND ($2::text = '' OR l.transaction_id < $2::text)
+GROUP BY l.transaction_id, l.currency HAVING sum(l.amount) <> 0
+ORDER BY l.transaction_id LIMIT 1000
+`
+
+type LedgerUnbalancedParams struct {
+	FromID  string
+	UntilID string
+}
+
+type LedgerUnbalancedRow struct {
+	TransactionID   string
+	Currency        string
+	Off             int64
+	Lines           int32
+	PartnerID       string
+	Mode            string
+	Kind            string
+	Reference       string
+	PaymentIntentID string
+	Promised        int32
+}
+
+// Transactions whose lines do not come to zero in a currency, with what their reference promised. Ids bound how far it looks;
+// an empty @until_id does not.
+func (q *Queries) LedgerUnbalanced(ctx context.Context, arg LedgerUnbalancedParams) ([]LedgerUnbalancedRow, error) {
+	rows, err := q.db.Query(ctx, ledgerUnbalanced, arg.FromID, arg.UntilID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LedgerUnbalancedRow{}
+	for rows.Next() {
+		var i LedgerUnbalancedRow
+		if err := rows.Scan(
+			&i.TransactionID,
+			&i.Currency,
+			&i.Off,
+			&i.Lines,
+			&i.PartnerID,
+			&i.Mode,
+			&i.Kind,
+			&i.Reference,
+			&i.PaymentIntentID,
+			&i.Promised,
 		); err != nil {
 			return nil, err
 		}

@@ -1,14 +1,19 @@
 package recon_test
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb/pgwdbtest"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon"
+	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/postgres/pgtest"
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
@@ -57,4 +62,32 @@ func TestSeveritiesOfTheMetricsAreThoseOfTheReports(t *testing.T) {
 			t.Errorf("%s: %v open and %v past due, want %v and %v", severity, gotOpen[severity], gotDue[severity], open[severity], pastDue[severity])
 		}
 	}
+	people := listedOpen(t, database, now)
+	if len(people) != number || !slices.IsSortedFunc(people, func(a, b recon.OpenException) int { return a.Due.Compare(b.Due) }) {
+		t.Errorf("people see %d of %d, or not those due first, first", len(people), number)
+	}
+	for _, severity := range names.Severity.Values {
+		n := 0.0
+		for _, x := range people {
+			if string(x.Severity) == severity && x.Due.Before(now) {
+				n++
+			}
+		}
+		if n != pastDue[severity] {
+			t.Errorf("%s: people see %v past due, want %v", severity, n, pastDue[severity])
+		}
+	}
+}
+
+// listedOpen is what a person sees.
+func listedOpen(t *testing.T, db *pgtest.DB, now time.Time) (all []recon.OpenException) {
+	t.Helper()
+	err := postgres.InReadTx(t.Context(), db.Pool(pgwdb.RoleMatcher), postgres.CrossTenant("recon.report"), "test", func(ctx context.Context, tx pgx.Tx) (err error) {
+		all, err = recon.OpenExceptions(ctx, tx, now)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/mpac-cloud/mpac/pgw/internal/ledger"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/platform/clock"
@@ -27,6 +28,7 @@ const lookBack = 8 * 24 * time.Hour
 
 // StatsOf reads the matcher's books for the metrics: the matcher itself is gone between runs.
 func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
+	books := &ledger.Watch{}
 	return stats.Read{
 		Of: []*names.Observed{
 			names.ReconLate, names.ReconOpen, names.ReconPastDue, names.ReconUnmatched, names.ReconLastRun, names.ReconDayLines, names.ReconDayItems,
@@ -48,7 +50,7 @@ func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
 						return fmt.Errorf("late runs: %w", err)
 					}
 				}
-				off, err := q.LedgerImbalance(ctx, id.ULIDFloor("lt", at.Add(-10*time.Minute)))
+				off, err := books.Look(ctx, tx, at)
 				say(names.LedgerImbalance, float64(off))
 				return err
 			})

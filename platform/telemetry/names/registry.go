@@ -48,7 +48,7 @@ var (
 	EventsLag       = histogram("mpac.events.lag", "From an event's birth to its position in the feed, for the oldest of each batch")
 	EventsWaiting   = gauge("mpac.events.waiting", "{event}", "Committed events without a position in the feed yet, counted up to 10000")
 	PartitionStrays = gauge("mpac.partition.strays", "{row}", "Rows in DEFAULT partitions: no partition was made for their day", Database)
-	LedgerImbalance = gauge("mpac.ledger.imbalance", "{minor_unit}", "By how much the ledger transactions of the last ten minutes do not balance: always 0")
+	LedgerImbalance = gauge("mpac.ledger.imbalance", "{minor_unit}", "By how much ledger transactions do not balance, of the last day and longer when they were seen before: always 0")
 )
 
 // Reconciliation, read from the matcher's books by pgw-backend: the matcher itself is gone between runs.

@@ -23,8 +23,3 @@ FROM pgw.recon_exceptions x WHERE x.status = 'open' GROUP BY 1, 2;
 SELECT r.provider, r.contract_id, r.day, r.status, r.started_at, r.finished_at, t.figures
 FROM pgw.recon_runs r LEFT JOIN pgw.recon_results t ON t.run_id = r.id AND t.version = r.version
 WHERE r.id >= @from_id ORDER BY r.day DESC, r.id DESC LIMIT 5000;
-
--- name: LedgerImbalance :one
--- By how much transactions do not balance, without signs. @from_id bounds how far back it looks.
-SELECT coalesce(sum(abs(t.off)), 0)::bigint AS off
-FROM (SELECT sum(l.amount) AS off FROM pgw.ledger_lines l WHERE l.transaction_id >= @from_id GROUP BY l.transaction_id, l.currency) t;

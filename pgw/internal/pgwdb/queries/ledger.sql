@@ -48,3 +48,33 @@ WHERE partner_id = @partner_id AND mode = @mode AND account = @account
 -- name: LedgerLinesOfIntent :many
 SELECT * FROM pgw.ledger_lines WHERE payment_intent_id = @payment_intent_id AND partner_id = @partner_id AND mode = @mode
 ORDER BY transaction_id, line;
+
+-- name: LedgerUnbalanced :many
+-- Transactions whose lines do not come to zero in a currency, with what their reference promised. Ids bound how far it looks;
+-- an empty @until_id does not.
+SELECT l.transaction_id, l.currency, sum(l.amount)::bigint AS off, count(*)::int AS lines, min(l.partner_id)::text AS partner_id, min(l.mode)::text AS mode,
+    min(l.kind)::text AS kind, min(l.reference)::text AS reference, min(l.payment_intent_id COLLATE "C")::text AS payment_intent_id,
+    coalesce((SELECT r.lines FROM pgw.ledger_references r WHERE r.partner_id = min(l.partner_id) AND r.mode = min(l.mode) AND r.kind = min(l.kind)
+        AND r.reference = min(l.reference) AND r.transaction_id = l.transaction_id), 0)::int AS promised
+FROM pgw.ledger_lines l
+WHERE l.transaction_id >= @from_id AND (@until_id::text = '' OR l.transaction_id < @until_id::text)
+GROUP BY l.transaction_id, l.currency HAVING sum(l.amount) <> 0
+ORDER BY l.transaction_id LIMIT 1000;
+
+-- name: LedgerStillUnbalanced :many
+-- Those of the transactions that still do not come to zero.
+SELECT l.transaction_id, sum(l.amount)::bigint AS off FROM pgw.ledger_lines l WHERE l.transaction_id = ANY(@ids::text[])
+GROUP BY l.transaction_id, l.currency HAVING sum(l.amount) <> 0;
+
+-- name: LedgerLinesOf :many
+SELECT * FROM pgw.ledger_lines WHERE transaction_id = @transaction_id ORDER BY line;
+
+-- name: LedgerPutLine :exec
+-- Writes a line that is missing from a transaction, like another of its lines but for number, account and amount. The table's
+-- triggers refuse it unless the transaction is then complete and comes to zero.
+INSERT INTO pgw.ledger_lines (
+    transaction_id, line, partner_id, mode, kind, reference, account, amount, currency, provider, contract_id, provider_store_id,
+    merchant_id, merchant_store_id, payment_intent_id, attempt_id, refund_id, occurred_at, created_at)
+SELECT l.transaction_id, @line, l.partner_id, l.mode, l.kind, l.reference, @account, @amount, l.currency, l.provider, l.contract_id, l.provider_store_id,
+    l.merchant_id, l.merchant_store_id, l.payment_intent_id, l.attempt_id, l.refund_id, l.occurred_at, l.created_at
+FROM pgw.ledger_lines l WHERE l.transaction_id = @transaction_id ORDER BY l.line LIMIT 1;
