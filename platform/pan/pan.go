@@ -2,7 +2,11 @@
 // that it stores.
 package pan
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/mpac-cloud/mpac/platform/problem"
+)
 
 // issuer is a range of leading digits that a card scheme issues under, and the lengths of its numbers.
 type issuer struct {
@@ -52,6 +56,14 @@ func Find(text string) bool {
 		}
 	}
 	return false
+}
+
+// Refuse is the error of a member of a request that holds a card number.
+func Refuse(field, text string) error {
+	if !Find(text) {
+		return nil
+	}
+	return problem.Validation.Field(field, "looks like a card number, which must not be kept here")
 }
 
 // runs finds each maximal run of digit groups. A group is digits; between two groups of a run stands one space or hyphen. A

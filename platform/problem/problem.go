@@ -117,6 +117,14 @@ func sprintf(format string, args []any) string {
 	return fmt.Sprintf(format, args...)
 }
 
+// IfStale is a VersionConflict, with the present state under current, when the version seen is not the one that it is at.
+func IfStale(seen, at int64, current any) error {
+	if seen == at {
+		return nil
+	}
+	return VersionConflict.New("You saw version %d; it is at version %d.", seen, at).With("current", current)
+}
+
 // Is reports whether err is a problem of this kind.
 func (k *Kind) Is(err error) bool {
 	var e *Error

@@ -28,6 +28,15 @@ func AtOrNil(t *time.Time) *Time {
 	return &at
 }
 
+// OrNil is v, or nil for the zero value: what is empty travels as null, and is kept as NULL.
+func OrNil[T comparable](v T) *T {
+	var none T
+	if v == none {
+		return nil
+	}
+	return &v
+}
+
 // MarshalText writes the instant.
 func (t Time) MarshalText() ([]byte, error) { return []byte(time.Time(t).UTC().Format(timeForm)), nil }
 

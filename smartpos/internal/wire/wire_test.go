@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"github.com/mpac-cloud/mpac/platform/problem"
@@ -28,6 +29,16 @@ func TestTimeHasMilliseconds(t *testing.T) {
 		if err := json.Unmarshal(raw, &back); err != nil || !time.Time(back).Equal(at.Truncate(time.Millisecond)) {
 			t.Errorf("%s reads back as %s, %v", raw, time.Time(back), err)
 		}
+	}
+}
+
+func TestNothingIsNull(t *testing.T) {
+	t.Parallel()
+	if wire.OrNil("") != nil || wire.OrNil(int64(0)) != nil || wire.OrNil(uuid.Nil) != nil {
+		t.Error("nothing travels as something")
+	}
+	if got := wire.OrNil("a"); got == nil || *got != "a" {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -89,8 +89,8 @@ func Register(api huma.API, s Store) {
 
 func (in *listInput) filter() Filter {
 	return Filter{
-		Actor: textOrNil(in.Actor), Action: textOrNil(in.Action), Entity: textOrNil(in.Entity), EntityID: textOrNil(in.EntityID),
-		MerchantID: orNil(in.MerchantID), StoreID: orNil(in.StoreID), From: instantOrNil(in.From), To: instantOrNil(in.To),
+		Actor: wire.OrNil(in.Actor), Action: wire.OrNil(in.Action), Entity: wire.OrNil(in.Entity), EntityID: wire.OrNil(in.EntityID),
+		MerchantID: wire.OrNil(in.MerchantID), StoreID: wire.OrNil(in.StoreID), From: instantOrNil(in.From), To: instantOrNil(in.To),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/portaldb"
+	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 )
 
 // Add writes the entry in the transaction of what it tells.
@@ -30,8 +31,8 @@ func Add(ctx context.Context, tx pgx.Tx, now time.Time, e Entry) error {
 	}
 	origin := OriginOf(ctx)
 	err = portaldb.New(tx).InsertAudit(ctx, portaldb.InsertAuditParams{
-		ID: id.NewUUID(now), At: now, PspID: orNil(e.PSPID), MerchantID: orNil(e.MerchantID), StoreID: orNil(e.StoreID),
-		ActorKind: actor.Kind, Actor: actor.ID, ImpersonatedBy: textOrNil(actor.ImpersonatedBy),
+		ID: id.NewUUID(now), At: now, PspID: wire.OrNil(e.PSPID), MerchantID: wire.OrNil(e.MerchantID), StoreID: wire.OrNil(e.StoreID),
+		ActorKind: actor.Kind, Actor: actor.ID, ImpersonatedBy: wire.OrNil(actor.ImpersonatedBy),
 		Action: e.Action, Entity: e.Entity, EntityID: e.EntityID, Before: before, After: after,
 		Ip: origin.IP, UserAgent: origin.UserAgent, RequestID: origin.RequestID,
 	})
@@ -39,20 +40,6 @@ func Add(ctx context.Context, tx pgx.Tx, now time.Time, e Entry) error {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
 	return nil
-}
-
-func orNil(u uuid.UUID) *uuid.UUID {
-	if u == uuid.Nil {
-		return nil
-	}
-	return &u
-}
-
-func textOrNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // Filter narrows a list of entries; nil members do not.

@@ -96,20 +96,6 @@ type Filter struct {
 	Size                 int32
 }
 
-func idOrNil(u uuid.UUID) *uuid.UUID {
-	if u == uuid.Nil {
-		return nil
-	}
-	return &u
-}
-
-func textOrNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 // Terminal reads one.
 func (d *DB) Terminal(ctx context.Context, scope postgres.Scope, terminal uuid.UUID) (Terminal, error) {
 	var t Terminal
@@ -126,8 +112,8 @@ func (d *DB) Terminals(ctx context.Context, scope postgres.Scope, f Filter) ([]T
 	var all []Terminal
 	err := postgres.InReadTx(ctx, d.Pool, scope, "portal.terminal.list", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := portaldb.New(tx).ListTerminals(ctx, portaldb.ListTerminalsParams{
-			Before: f.Before, MerchantID: idOrNil(f.MerchantID), StoreID: idOrNil(f.StoreID), AssetStatus: textOrNil(f.Status),
-			SerialNumber: textOrNil(f.SerialNumber), PageSize: f.Size,
+			Before: f.Before, MerchantID: wire.OrNil(f.MerchantID), StoreID: wire.OrNil(f.StoreID), AssetStatus: wire.OrNil(f.Status),
+			SerialNumber: wire.OrNil(f.SerialNumber), PageSize: f.Size,
 		})
 		for _, r := range rows {
 			all = append(all, terminalOf(r))
@@ -147,8 +133,8 @@ func (d *DB) Change(ctx context.Context, scope postgres.Scope, terminal uuid.UUI
 			return found(err, terminal)
 		}
 		before := terminalOf(row)
-		if seen != before.Version {
-			return problem.VersionConflict.New("You saw version %d; it is at version %d.", seen, before.Version).With("current", before)
+		if err := problem.IfStale(seen, before.Version, before); err != nil {
+			return err
 		}
 		t = before
 		if err := change(&t); err != nil {
@@ -170,7 +156,7 @@ func (d *DB) Change(ctx context.Context, scope postgres.Scope, terminal uuid.UUI
 // update writes the terminal as the next version.
 func update(ctx context.Context, q *portaldb.Queries, t *Terminal, now time.Time) error {
 	params := portaldb.UpdateTerminalParams{
-		ID: t.ID, Name: t.Name, Model: t.Model, AssetStatus: t.Status, ClientID: textOrNil(t.ClientID), PublicKey: t.key, Now: now,
+		ID: t.ID, Name: t.Name, Model: t.Model, AssetStatus: t.Status, ClientID: wire.OrNil(t.ClientID), PublicKey: t.key, Now: now,
 	}
 	if t.ActivatedAt != nil {
 		at := time.Time(*t.ActivatedAt)

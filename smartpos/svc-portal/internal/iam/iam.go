@@ -99,10 +99,3 @@ func val(id *uuid.UUID) uuid.UUID {
 	}
 	return *id
 }
-
-func orNil(id uuid.UUID) *uuid.UUID {
-	if id == uuid.Nil {
-		return nil
-	}
-	return &id
-}

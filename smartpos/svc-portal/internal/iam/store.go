@@ -120,13 +120,6 @@ type UserFilter struct {
 	Size                       int32
 }
 
-func textOrNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 // User reads one.
 func (d *DB) User(ctx context.Context, scope postgres.Scope, userID uuid.UUID) (User, error) {
 	var u User
@@ -150,8 +143,8 @@ func (d *DB) Users(ctx context.Context, scope postgres.Scope, f UserFilter) ([]U
 	var all []User
 	err := postgres.InReadTx(ctx, d.Pool, scope, "portal.user.list", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := portaldb.New(tx).ListUsers(ctx, portaldb.ListUsersParams{
-			Before: f.Before, PspID: orNil(f.PSPID), MerchantID: orNil(f.MerchantID), StoreID: orNil(f.StoreID), Role: textOrNil(f.Role),
-			Status: textOrNil(f.Status), Email: textOrNil(f.Email), PageSize: f.Size,
+			Before: f.Before, PspID: wire.OrNil(f.PSPID), MerchantID: wire.OrNil(f.MerchantID), StoreID: wire.OrNil(f.StoreID), Role: wire.OrNil(f.Role),
+			Status: wire.OrNil(f.Status), Email: wire.OrNil(f.Email), PageSize: f.Size,
 		})
 		for _, r := range rows {
 			all = append(all, userOf(r))
@@ -172,8 +165,8 @@ func (d *DB) Change(ctx context.Context, scope postgres.Scope, userID uuid.UUID,
 			return found(err, userID)
 		}
 		before := userOf(row)
-		if seen != before.Version {
-			return problem.VersionConflict.New("You saw version %d; it is at version %d.", seen, before.Version).With("current", before)
+		if err := problem.IfStale(seen, before.Version, before); err != nil {
+			return err
 		}
 		u = before
 		if err := change(&u); err != nil {

@@ -56,7 +56,7 @@ func (o *Outbox) list(ctx context.Context, in *listInput) (*listOutput, error) {
 		}
 		before = &id
 	}
-	items, err := o.List(ctx, access.From(ctx).Scope(), Filter{MerchantID: orNil(in.MerchantID), State: in.State}, before, in.Size())
+	items, err := o.List(ctx, access.From(ctx).Scope(), Filter{MerchantID: wire.OrNil(in.MerchantID), State: in.State}, before, in.Size())
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type Outbox struct {
 // Add notes the change and asks for its sending, in the transaction of the change.
 func (o *Outbox) Add(ctx context.Context, tx pgx.Tx, c Change) error {
 	id, err := portaldb.New(tx).InsertOutbox(ctx, portaldb.InsertOutboxParams{
-		PspID: c.PSPID, MerchantID: c.MerchantID, StoreID: orNil(c.StoreID), Entity: string(c.Entity), EntityID: c.EntityID,
+		PspID: c.PSPID, MerchantID: c.MerchantID, StoreID: wire.OrNil(c.StoreID), Entity: string(c.Entity), EntityID: c.EntityID,
 		Version: c.Version, Now: o.Clock(),
 	})
 	if err != nil {
@@ -40,13 +40,6 @@ func (o *Outbox) Add(ctx context.Context, tx pgx.Tx, c Change) error {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	return nil
-}
-
-func orNil(id uuid.UUID) *uuid.UUID {
-	if id == uuid.Nil {
-		return nil
-	}
-	return &id
 }
 
 // States says how far each of the things has got, in the caller's transaction; a thing without any change is missing.

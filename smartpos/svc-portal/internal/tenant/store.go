@@ -35,20 +35,6 @@ type Filter struct {
 	Size              int32
 }
 
-func idOrNil(u uuid.UUID) *uuid.UUID {
-	if u == uuid.Nil {
-		return nil
-	}
-	return &u
-}
-
-func textOrNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 func text(s *string) string {
 	if s == nil {
 		return ""
@@ -70,14 +56,6 @@ func referred(err error, field string) error {
 		return problem.Validation.Field(field, "there is no such thing")
 	}
 	return err
-}
-
-// current refuses a change of a version that is no longer the newest.
-func current(seen, now int64, state any) error {
-	if seen == now {
-		return nil
-	}
-	return problem.VersionConflict.New("You saw version %d; it is at version %d.", seen, now).With("current", state)
 }
 
 func pspOf(r portaldb.PortalPsp) PSP {
@@ -133,7 +111,7 @@ func (d *DB) PSPs(ctx context.Context, scope postgres.Scope, f Filter) ([]PSP, e
 	var all []PSP
 	err := postgres.InReadTx(ctx, d.Pool, scope, "portal.psp.list", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := portaldb.New(tx).ListPSPs(ctx, portaldb.ListPSPsParams{
-			Before: f.Before, Status: textOrNil(f.Status), Code: textOrNil(f.Code), PageSize: f.Size,
+			Before: f.Before, Status: wire.OrNil(f.Status), Code: wire.OrNil(f.Code), PageSize: f.Size,
 		})
 		for _, r := range rows {
 			all = append(all, pspOf(r))
@@ -153,7 +131,7 @@ func (d *DB) ChangePSP(ctx context.Context, scope postgres.Scope, id uuid.UUID, 
 			return found(err, "PSP", id)
 		}
 		before := pspOf(row)
-		if err := current(seen, before.Version, before); err != nil {
+		if err := problem.IfStale(seen, before.Version, before); err != nil {
 			return err
 		}
 		p = before
@@ -184,7 +162,7 @@ func (d *DB) CreateMerchant(ctx context.Context, scope postgres.Scope, m Merchan
 			return referred(err, "psp_id")
 		}
 		if err := q.InsertMerchant(ctx, portaldb.InsertMerchantParams{
-			ID: m.ID, PspID: m.PSPID, Code: m.Code, Name: m.Name, InvoiceRegistrationNumber: textOrNil(m.InvoiceRegistrationNumber),
+			ID: m.ID, PspID: m.PSPID, Code: m.Code, Name: m.Name, InvoiceRegistrationNumber: wire.OrNil(m.InvoiceRegistrationNumber),
 			TaxRounding: m.TaxRounding, Now: now,
 		}); err != nil {
 			return err
@@ -231,7 +209,7 @@ func (d *DB) Merchants(ctx context.Context, scope postgres.Scope, f Filter) ([]M
 	var all []Merchant
 	err := postgres.InReadTx(ctx, d.Pool, scope, "portal.merchant.list", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := portaldb.New(tx).ListMerchants(ctx, portaldb.ListMerchantsParams{
-			Before: f.Before, PspID: idOrNil(f.PSPID), Status: textOrNil(f.Status), Code: textOrNil(f.Code), PageSize: f.Size,
+			Before: f.Before, PspID: wire.OrNil(f.PSPID), Status: wire.OrNil(f.Status), Code: wire.OrNil(f.Code), PageSize: f.Size,
 		})
 		for _, r := range rows {
 			all = append(all, merchantOf(r))
@@ -251,7 +229,7 @@ func (d *DB) ChangeMerchant(ctx context.Context, scope postgres.Scope, id uuid.U
 			return found(err, "merchant", id)
 		}
 		before := merchantOf(row)
-		if err := current(seen, before.Version, before); err != nil {
+		if err := problem.IfStale(seen, before.Version, before); err != nil {
 			return err
 		}
 		m = before
@@ -259,7 +237,7 @@ func (d *DB) ChangeMerchant(ctx context.Context, scope postgres.Scope, id uuid.U
 			return err
 		}
 		if err := q.UpdateMerchant(ctx, portaldb.UpdateMerchantParams{
-			ID: id, Name: m.Name, InvoiceRegistrationNumber: textOrNil(m.InvoiceRegistrationNumber), TaxRounding: m.TaxRounding,
+			ID: id, Name: m.Name, InvoiceRegistrationNumber: wire.OrNil(m.InvoiceRegistrationNumber), TaxRounding: m.TaxRounding,
 			Status: m.Status, Now: now,
 		}); err != nil {
 			return err

@@ -75,7 +75,7 @@ func (d *DB) PutProviderConfig(ctx context.Context, scope postgres.Scope, owner 
 			return err
 		}
 		row, err := q.LockProviderConfigFor(ctx, portaldb.LockProviderConfigForParams{
-			MerchantID: owner.MerchantID, StoreID: idOrNil(owner.StoreID), Provider: draft.Provider,
+			MerchantID: owner.MerchantID, StoreID: wire.OrNil(owner.StoreID), Provider: draft.Provider,
 		})
 		switch {
 		case postgres.IsNoRows(err):
@@ -105,8 +105,8 @@ func (d *DB) addConfig(ctx context.Context, tx pgx.Tx, pspID uuid.UUID, owner Ow
 	}
 	q := portaldb.New(tx)
 	if err := q.InsertProviderConfig(ctx, portaldb.InsertProviderConfigParams{
-		ID: configID, PspID: pspID, MerchantID: owner.MerchantID, StoreID: idOrNil(owner.StoreID), Provider: draft.Provider,
-		ContractID: draft.ContractID, ProviderStoreID: textOrNil(draft.ProviderStoreID), CredentialsSealed: blob,
+		ID: configID, PspID: pspID, MerchantID: owner.MerchantID, StoreID: wire.OrNil(owner.StoreID), Provider: draft.Provider,
+		ContractID: draft.ContractID, ProviderStoreID: wire.OrNil(draft.ProviderStoreID), CredentialsSealed: blob,
 		Status: or(draft.Status, Active), Now: now,
 	}); err != nil {
 		return ProviderConfig{}, err
@@ -121,7 +121,7 @@ func (d *DB) addConfig(ctx context.Context, tx pgx.Tx, pspID uuid.UUID, owner Ow
 
 func (d *DB) replaceConfig(ctx context.Context, tx pgx.Tx, before ProviderConfig, draft ProviderDraft, now time.Time) (ProviderConfig, error) {
 	if draft.Seen != nil {
-		if err := current(*draft.Seen, before.Version, before); err != nil {
+		if err := problem.IfStale(*draft.Seen, before.Version, before); err != nil {
 			return ProviderConfig{}, err
 		}
 	}
@@ -135,7 +135,7 @@ func (d *DB) replaceConfig(ctx context.Context, tx pgx.Tx, before ProviderConfig
 		after.sealed, after.CredentialsSetAt = blob, wire.At(now)
 	}
 	err := portaldb.New(tx).UpdateProviderConfig(ctx, portaldb.UpdateProviderConfigParams{
-		ID: before.ID, ContractID: after.ContractID, ProviderStoreID: textOrNil(after.ProviderStoreID), CredentialsSealed: after.sealed,
+		ID: before.ID, ContractID: after.ContractID, ProviderStoreID: wire.OrNil(after.ProviderStoreID), CredentialsSealed: after.sealed,
 		CredentialsSetAt: time.Time(after.CredentialsSetAt), Status: after.Status, Now: now,
 	})
 	if err != nil {
@@ -154,7 +154,7 @@ func (d *DB) ProviderConfigs(ctx context.Context, scope postgres.Scope, owner Ow
 		if _, err := owner.resolve(ctx, q); err != nil {
 			return err
 		}
-		rows, err := q.ListProviderConfigs(ctx, portaldb.ListProviderConfigsParams{MerchantID: owner.MerchantID, StoreID: idOrNil(owner.StoreID)})
+		rows, err := q.ListProviderConfigs(ctx, portaldb.ListProviderConfigsParams{MerchantID: owner.MerchantID, StoreID: wire.OrNil(owner.StoreID)})
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/postgres"
+	"github.com/mpac-cloud/mpac/platform/problem"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/portaldb"
 	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/audit"
@@ -45,7 +46,7 @@ func (d *DB) CreateStore(ctx context.Context, scope postgres.Scope, s Store) (St
 		}
 		if err := q.InsertStore(ctx, portaldb.InsertStoreParams{
 			ID: s.ID, PspID: merchant.PspID, MerchantID: s.MerchantID, Code: s.Code, Name: s.Name, Timezone: s.Timezone,
-			DayCutoff: s.DayCutoff, PriceMode: s.PriceMode, Currency: s.Currency, Address: textOrNil(s.Address), Phone: textOrNil(s.Phone), Now: now,
+			DayCutoff: s.DayCutoff, PriceMode: s.PriceMode, Currency: s.Currency, Address: wire.OrNil(s.Address), Phone: wire.OrNil(s.Phone), Now: now,
 		}); err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func (d *DB) Stores(ctx context.Context, scope postgres.Scope, f Filter) ([]Stor
 	var all []Store
 	err := postgres.InReadTx(ctx, d.Pool, scope, "portal.store.list", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := portaldb.New(tx).ListStores(ctx, portaldb.ListStoresParams{
-			Before: f.Before, MerchantID: idOrNil(f.MerchantID), Status: textOrNil(f.Status), Code: textOrNil(f.Code), PageSize: f.Size,
+			Before: f.Before, MerchantID: wire.OrNil(f.MerchantID), Status: wire.OrNil(f.Status), Code: wire.OrNil(f.Code), PageSize: f.Size,
 		})
 		for _, r := range rows {
 			all = append(all, storeOf(r))
@@ -95,7 +96,7 @@ func (d *DB) ChangeStore(ctx context.Context, scope postgres.Scope, id uuid.UUID
 			return found(err, "store", id)
 		}
 		before := storeOf(row)
-		if err := current(seen, before.Version, before); err != nil {
+		if err := problem.IfStale(seen, before.Version, before); err != nil {
 			return err
 		}
 		s = before
@@ -103,8 +104,8 @@ func (d *DB) ChangeStore(ctx context.Context, scope postgres.Scope, id uuid.UUID
 			return err
 		}
 		if err := q.UpdateStore(ctx, portaldb.UpdateStoreParams{
-			ID: id, Name: s.Name, Timezone: s.Timezone, DayCutoff: s.DayCutoff, PriceMode: s.PriceMode, Address: textOrNil(s.Address),
-			Phone: textOrNil(s.Phone), Status: s.Status, Now: now,
+			ID: id, Name: s.Name, Timezone: s.Timezone, DayCutoff: s.DayCutoff, PriceMode: s.PriceMode, Address: wire.OrNil(s.Address),
+			Phone: wire.OrNil(s.Phone), Status: s.Status, Now: now,
 		}); err != nil {
 			return err
 		}

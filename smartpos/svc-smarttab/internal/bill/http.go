@@ -16,8 +16,7 @@ import (
 )
 
 type createInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	Body billDraft
 }
 
@@ -27,8 +26,7 @@ type billDraft struct {
 }
 
 type splitInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	ID   uuid.UUID `path:"id" format:"uuid"`
 	Body billSplitting
 }
@@ -40,8 +38,7 @@ type billSplitting struct {
 }
 
 type cancelInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	ID   uuid.UUID `path:"id" format:"uuid"`
 	Body billCancel
 }
@@ -107,15 +104,11 @@ func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Out
 	if err := in.Must(); err != nil {
 		return nil, err
 	}
-	at, err := in.One(ctx, h.stores)
+	at, r, err := in.Enter(ctx, h.stores, in.Body, h.book.now())
 	if err != nil {
 		return nil, err
 	}
 	d, err := in.Body.Discount.discount()
-	if err != nil {
-		return nil, err
-	}
-	r, err := idempotency.New(at, in.Header, in.Body, h.book.now())
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +133,7 @@ func (h handlers) split(ctx context.Context, in *splitInput) (*idempotency.Outpu
 	if (in.Body.Mode == "even") != (in.Body.Parts > 0) {
 		return nil, problem.Validation.Field("parts", "needed for mode even, and only there")
 	}
-	at, r, err := h.enter(ctx, in.Query, in.Header, in.Body)
+	at, r, err := in.Enter(ctx, h.stores, in.Body, h.book.now())
 	if err != nil {
 		return nil, err
 	}
@@ -149,21 +142,12 @@ func (h handlers) split(ctx context.Context, in *splitInput) (*idempotency.Outpu
 }
 
 func (h handlers) cancel(ctx context.Context, in *cancelInput) (*idempotency.Output[BillView], error) {
-	at, r, err := h.enter(ctx, in.Query, in.Header, in.Body)
+	at, r, err := in.Enter(ctx, h.stores, in.Body, h.book.now())
 	if err != nil {
 		return nil, err
 	}
 	answer, err := h.book.Cancel(ctx, at, r, in.ID, in.Body.Version)
 	return idempotency.Reply[BillView](answer), err
-}
-
-func (h handlers) enter(ctx context.Context, q store.Query, key idempotency.Header, body any) (store.Place, idempotency.Request, error) {
-	at, err := q.One(ctx, h.stores)
-	if err != nil {
-		return store.Place{}, idempotency.Request{}, err
-	}
-	r, err := idempotency.New(at, key, body, h.book.now())
-	return at, r, err
 }
 
 func (h handlers) get(ctx context.Context, in *getInput) (*output, error) {

@@ -80,7 +80,7 @@ func ViewOf(b Bill) BillView {
 		PaidAt: wire.AtOrNil(b.PaidAt), CancelledAt: wire.AtOrNil(b.CancelledAt),
 	}
 	if d := b.Discount; d != nil {
-		v.Discount = &billDiscount{Amount: orNil(d.Amount), Percent: orNil(d.Percent)}
+		v.Discount = &billDiscount{Amount: wire.OrNil(d.Amount), Percent: wire.OrNil(d.Percent)}
 	}
 	for i := range b.Splits {
 		s := &b.Splits[i]
@@ -97,11 +97,4 @@ func ViewOf(b Bill) BillView {
 		v.History = &entries
 	}
 	return v
-}
-
-func orNil(n int64) *int64 {
-	if n == 0 {
-		return nil
-	}
-	return &n
 }

@@ -1,11 +1,15 @@
 package idempotency
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/store"
 )
 
 // Header is the part of an operation's input that carries the key. Operations that create or move money need it: describe
@@ -29,6 +33,22 @@ func (h *Header) Must() error {
 		return ErrRequired.Field("header.Idempotency-Key", "needed here, so that a repeated request has one effect")
 	}
 	return nil
+}
+
+// Input is the part of an operation's input that names the store and what it does there under a key.
+type Input struct {
+	store.Query
+	Header
+}
+
+// Enter is the one store that the caller means, and the request with the body as parsed.
+func (in Input) Enter(ctx context.Context, stores *store.Directory, body any, now time.Time) (store.Place, Request, error) {
+	at, err := in.One(ctx, stores)
+	if err != nil {
+		return store.Place{}, Request{}, err
+	}
+	r, err := New(at, in.Header, body, now)
+	return at, r, err
 }
 
 // Required says in the OpenAPI document that the operation needs the key. Call it after the operation is registered: huma's own

@@ -27,8 +27,7 @@ type orderLine struct {
 }
 
 type createInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	Body orderDraft
 }
 
@@ -54,8 +53,7 @@ type orderChange struct {
 }
 
 type cancelInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	ID   uuid.UUID `path:"id" format:"uuid"`
 	Body orderCancel
 }
@@ -124,11 +122,7 @@ func (h handlers) create(ctx context.Context, in *createInput) (*idempotency.Out
 	if err := in.Must(); err != nil {
 		return nil, err
 	}
-	at, err := in.One(ctx, h.stores)
-	if err != nil {
-		return nil, err
-	}
-	r, err := idempotency.New(at, in.Header, in.Body, h.book.now())
+	at, r, err := in.Enter(ctx, h.stores, in.Body, h.book.now())
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +163,7 @@ func (h handlers) edit(ctx context.Context, in *editInput) (*output, error) {
 }
 
 func (h handlers) cancel(ctx context.Context, in *cancelInput) (*idempotency.Output[OrderView], error) {
-	at, err := in.One(ctx, h.stores)
-	if err != nil {
-		return nil, err
-	}
-	r, err := idempotency.New(at, in.Header, in.Body, h.book.now())
+	at, r, err := in.Enter(ctx, h.stores, in.Body, h.book.now())
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ type orderOption struct {
 func ViewOf(o Order) OrderView {
 	v := OrderView{
 		ID: o.ID, MerchantID: o.MerchantID, StoreID: o.StoreID, Number: o.Number, BusinessDay: o.BusinessDay.Format(time.DateOnly),
-		Status: o.Status, Version: o.Version, OrderType: o.Type, Table: orNil(o.Table), Note: orNil(o.Note),
+		Status: o.Status, Version: o.Version, OrderType: o.Type, Table: wire.OrNil(o.Table), Note: wire.OrNil(o.Note),
 		Items: make([]orderItem, len(o.Items)), Currency: string(o.Currency), PriceMode: string(o.Rule.Mode),
 		Subtotal: o.Subtotal, Tax: o.Lines.Tax(), TaxLines: o.Lines, Total: o.Total(), BillID: o.BillID,
 		CreatedBy: actor.PartyOf(o.By), CreatedAt: wire.At(o.CreatedAt), UpdatedAt: wire.At(o.UpdatedAt),
@@ -70,18 +70,11 @@ func ViewOf(o Order) OrderView {
 	for i, it := range o.Items {
 		v.Items[i] = orderItem{
 			ID: it.ID, Sequence: it.Sequence, Name: it.Name, Quantity: it.Quantity, UnitPrice: it.UnitPrice,
-			TaxClass: it.Class, TaxRate: it.Rate, Options: make([]orderOption, len(it.Options)), Notes: orNil(it.Notes), Amount: it.Amount,
+			TaxClass: it.Class, TaxRate: it.Rate, Options: make([]orderOption, len(it.Options)), Notes: wire.OrNil(it.Notes), Amount: it.Amount,
 		}
 		for j, opt := range it.Options {
 			v.Items[i].Options[j] = orderOption(opt)
 		}
 	}
 	return v
-}
-
-func orNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -18,8 +18,7 @@ import (
 )
 
 type createInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	Body paymentDraft
 }
 
@@ -34,8 +33,7 @@ type paymentDraft struct {
 }
 
 type cardInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	ID   uuid.UUID `path:"id" format:"uuid"`
 	Body CardResult
 }
@@ -51,8 +49,7 @@ type paymentCancel struct {
 }
 
 type refundInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	ID   uuid.UUID `path:"id" format:"uuid"`
 	Body refundDraft
 }
@@ -137,12 +134,7 @@ func (s *Service) create(ctx context.Context, in *createInput) (*createOutput, e
 			return nil, err
 		}
 	}
-	at, err := in.One(ctx, s.Stores)
-	if err != nil {
-		return nil, err
-	}
-	now := s.now()
-	k, err := idempotency.New(at, in.Header, in.Body, now)
+	at, k, err := in.Enter(ctx, s.Stores, in.Body, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +176,7 @@ func (c CardResult) check(prefix string) error {
 	for field, text := range map[string]string{
 		"approval_code": c.ApprovalCode, "arn": c.ARN, "brand": c.Brand, "terminal_txn_id": c.TerminalTxnID,
 	} {
-		if err := noCardNumber(prefix+field, text); err != nil {
+		if err := pan.Refuse(prefix+field, text); err != nil {
 			return err
 		}
 	}
@@ -220,11 +212,7 @@ func (s *Service) card(ctx context.Context, in *cardInput) (*idempotency.Output[
 	if err := in.Body.check(""); err != nil {
 		return nil, err
 	}
-	at, err := in.One(ctx, s.Stores)
-	if err != nil {
-		return nil, err
-	}
-	k, err := idempotency.New(at, in.Header, in.Body, s.now())
+	at, k, err := in.Enter(ctx, s.Stores, in.Body, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -252,14 +240,10 @@ func (s *Service) refund(ctx context.Context, in *refundInput) (*idempotency.Out
 	if strings.TrimSpace(in.Body.Reason) == "" {
 		return nil, problem.Validation.Field("reason", "say why")
 	}
-	if err := noCardNumber("reason", in.Body.Reason); err != nil {
+	if err := pan.Refuse("reason", in.Body.Reason); err != nil {
 		return nil, err
 	}
-	at, err := in.One(ctx, s.Stores)
-	if err != nil {
-		return nil, err
-	}
-	k, err := idempotency.New(at, in.Header, in.Body, s.now())
+	at, k, err := in.Enter(ctx, s.Stores, in.Body, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +269,7 @@ func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	f := Filter{Before: before, Status: nilIfEmpty(in.Status), Method: nilIfEmpty(in.Method), Limit: in.Size()}
+	f := Filter{Before: before, Status: wire.OrNil(in.Status), Method: wire.OrNil(in.Method), Limit: in.Size()}
 	if in.BillID != uuid.Nil {
 		f.BillID = &in.BillID
 	}
@@ -295,13 +279,6 @@ func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	}
 	return &listOutput{Body: wire.Listed(in.Page, views,
 		func(v PaymentView) string { return v.ID.String() }, func(v PaymentView) PaymentView { return v })}, nil
-}
-
-func noCardNumber(field, text string) error {
-	if pan.Find(text) {
-		return problem.Validation.Field(field, "looks like a card number, which must not be kept here")
-	}
-	return nil
 }
 
 // TransformSchema says what may be null.

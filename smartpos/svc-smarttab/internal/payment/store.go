@@ -14,6 +14,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/problem"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/smarttabdb"
+	"github.com/mpac-cloud/mpac/smartpos/internal/wire"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/actor"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
 )
@@ -41,7 +42,7 @@ func insert(ctx context.Context, tx pgx.Tx, p *Payment) error {
 	count(ctx, &began)
 	return smarttabdb.New(tx).InsertPayment(ctx, smarttabdb.InsertPaymentParams{
 		ID: p.ID, MerchantID: p.MerchantID, StoreID: p.StoreID, BillID: p.BillID, SplitID: p.SplitID, Method: string(p.Method),
-		Provider: nilIfEmpty(p.Provider), Currency: string(p.Currency), Amount: p.Amount, Tendered: p.Tendered, Change: p.Change, Card: card,
+		Provider: wire.OrNil(p.Provider), Currency: string(p.Currency), Amount: p.Amount, Tendered: p.Tendered, Change: p.Change, Card: card,
 		ExpiresAt: p.ExpiresAt, ActorKind: string(p.By.Kind), ActorRef: p.By.Ref(), OccurredAt: p.OccurredAt, CreatedAt: p.CreatedAt,
 	})
 }
@@ -54,8 +55,8 @@ func save(ctx context.Context, tx pgx.Tx, p *Payment) error {
 	}
 	row := smarttabdb.UpdatePaymentParams{
 		ID: p.ID, Version: p.Version, Status: string(p.Status), RefundedAmount: p.Returned, RefundingAmount: p.Returning, Card: card,
-		IntentID: nilIfEmpty(p.IntentID), IntentVersion: p.IntentVersion, ExpiresAt: p.ExpiresAt, SettlementID: p.SettlementID,
-		ReceiptNumber: nilIfEmpty(p.ReceiptNumber), OccurredAt: p.OccurredAt, UpdatedAt: p.UpdatedAt, CompletedAt: p.CompletedAt, EndedAt: p.EndedAt,
+		IntentID: wire.OrNil(p.IntentID), IntentVersion: p.IntentVersion, ExpiresAt: p.ExpiresAt, SettlementID: p.SettlementID,
+		ReceiptNumber: wire.OrNil(p.ReceiptNumber), OccurredAt: p.OccurredAt, UpdatedAt: p.UpdatedAt, CompletedAt: p.CompletedAt, EndedAt: p.EndedAt,
 		CancelRequestedAt: p.CancelRequestedAt, LateSuccessAt: p.LateSuccessAt, ReconciledAt: p.ReconciledAt, ReportedAt: p.ReportedAt,
 	}
 	if p.Failure != nil {
@@ -160,8 +161,8 @@ func insertRefund(ctx context.Context, tx pgx.Tx, r *Refund) error {
 
 func saveRefund(ctx context.Context, tx pgx.Tx, r *Refund) error {
 	row := smarttabdb.UpdateRefundParams{
-		ID: r.ID, Version: r.Version, Status: string(r.Status), GatewayRefundID: nilIfEmpty(r.GatewayRefundID),
-		GatewayVersion: r.GatewayVersion, SettlementID: r.SettlementID, ReceiptNumber: nilIfEmpty(r.ReceiptNumber),
+		ID: r.ID, Version: r.Version, Status: string(r.Status), GatewayRefundID: wire.OrNil(r.GatewayRefundID),
+		GatewayVersion: r.GatewayVersion, SettlementID: r.SettlementID, ReceiptNumber: wire.OrNil(r.ReceiptNumber),
 		UpdatedAt: r.UpdatedAt, EndedAt: r.EndedAt, ReportedAt: r.ReportedAt,
 	}
 	if r.Failure != nil {
@@ -229,13 +230,6 @@ func jsonOrNil(card *CardResult) (json.RawMessage, error) {
 		return nil, nil
 	}
 	return json.Marshal(card)
-}
-
-func nilIfEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 func orEmpty(s *string) string {

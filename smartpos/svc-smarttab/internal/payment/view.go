@@ -69,9 +69,9 @@ type RefundView struct {
 func (s *Service) view(p *Payment, refunds []Refund, token string) PaymentView {
 	v := PaymentView{
 		ID: p.ID, StoreID: p.StoreID, BillID: p.BillID, SplitID: p.SplitID, Status: p.Status, Version: p.Version, Method: p.Method,
-		Provider: nilIfEmpty(p.Provider), Amount: p.Amount, Currency: string(p.Currency), Tendered: p.Tendered, Change: p.Change,
-		Card: p.Card, IntentID: nilIfEmpty(p.IntentID), Token: nilIfEmpty(token), ExpiresAt: wire.AtOrNil(p.ExpiresAt),
-		Refunded: p.Returned, Refunding: p.Returning, Failure: p.Failure, Receipt: nilIfEmpty(p.ReceiptNumber),
+		Provider: wire.OrNil(p.Provider), Amount: p.Amount, Currency: string(p.Currency), Tendered: p.Tendered, Change: p.Change,
+		Card: p.Card, IntentID: wire.OrNil(p.IntentID), Token: wire.OrNil(token), ExpiresAt: wire.AtOrNil(p.ExpiresAt),
+		Refunded: p.Returned, Refunding: p.Returning, Failure: p.Failure, Receipt: wire.OrNil(p.ReceiptNumber),
 		TaxLines: append(tax.Lines{}, p.Lines...), Discount: p.Discount, SettlementID: p.SettlementID,
 		TakenBy: actor.PartyOf(p.By), CancelRequested: wire.AtOrNil(p.CancelRequestedAt),
 		LateSuccess: wire.AtOrNil(p.LateSuccessAt), Reconciled: wire.AtOrNil(p.ReconciledAt), OccurredAt: wire.At(p.OccurredAt),
@@ -91,7 +91,7 @@ func (s *Service) view(p *Payment, refunds []Refund, token string) PaymentView {
 func refundView(r *Refund) RefundView {
 	return RefundView{
 		ID: r.ID, PaymentID: r.PaymentID, Status: r.Status, Version: r.Version, Amount: r.Amount, Currency: string(r.Currency), Reason: r.Reason,
-		GivenBy: actor.PartyOf(r.By), GatewayID: nilIfEmpty(r.GatewayRefundID), Failure: r.Failure, Receipt: nilIfEmpty(r.ReceiptNumber),
+		GivenBy: actor.PartyOf(r.By), GatewayID: wire.OrNil(r.GatewayRefundID), Failure: r.Failure, Receipt: wire.OrNil(r.ReceiptNumber),
 		TaxLines: append(tax.Lines{}, r.Lines...), CreatedAt: wire.At(r.CreatedAt), UpdatedAt: wire.At(r.UpdatedAt), EndedAt: wire.AtOrNil(r.EndedAt),
 	}
 }

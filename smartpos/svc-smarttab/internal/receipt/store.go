@@ -122,7 +122,7 @@ func (s *Service) ByNumber(ctx context.Context, at store.Place, number string) (
 	var r Receipt
 	err := postgres.InReadTx(ctx, s.DB, at.Scope(), "smarttab.receipt.get", func(ctx context.Context, tx pgx.Tx) error {
 		q := smarttabdb.New(tx)
-		ids, err := q.ReceiptIDsByNumber(ctx, smarttabdb.ReceiptIDsByNumberParams{Number: number, StoreID: orNil(at.StoreID)})
+		ids, err := q.ReceiptIDsByNumber(ctx, smarttabdb.ReceiptIDsByNumberParams{Number: number, StoreID: wire.OrNil(at.StoreID)})
 		switch {
 		case err != nil:
 			return err
@@ -162,11 +162,4 @@ func (s *Service) OfPayment(ctx context.Context, at store.Place, payment uuid.UU
 		return nil
 	})
 	return all, err
-}
-
-func orNil(id uuid.UUID) *uuid.UUID {
-	if id == uuid.Nil {
-		return nil
-	}
-	return &id
 }

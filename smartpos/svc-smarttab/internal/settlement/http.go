@@ -71,8 +71,7 @@ func (s *Service) getCurrent(ctx context.Context, in *currentInput) (*reportOutp
 }
 
 type movementInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	Body struct {
 		Type   MovementType `json:"type" enum:"float,pay_in,pay_out,drawer_open"`
 		Amount int64        `json:"amount,omitempty" minimum:"0" maximum:"1000000000" doc:"Minor units; none for drawer_open, more than 0 for the others"`
@@ -93,14 +92,10 @@ func (s *Service) postMovement(ctx context.Context, in *movementInput) (*idempot
 	case b.Type != Float && strings.TrimSpace(b.Reason) == "":
 		return nil, problem.Validation.Field("reason", "say why")
 	}
-	if err := noCardNumber("reason", b.Reason); err != nil {
+	if err := pan.Refuse("reason", b.Reason); err != nil {
 		return nil, err
 	}
-	at, err := in.One(ctx, s.Stores)
-	if err != nil {
-		return nil, err
-	}
-	r, err := idempotency.New(at, in.Header, b, s.Clock())
+	at, r, err := in.Enter(ctx, s.Stores, b, s.Clock())
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +104,7 @@ func (s *Service) postMovement(ctx context.Context, in *movementInput) (*idempot
 }
 
 type closeInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	Body struct {
 		BusinessDay string           `json:"business_day,omitempty" doc:"Default: the day that is booked to now. Another one must have bookings" example:"2026-04-01"`
 		Counted     map[string]int64 `json:"counted" doc:"Pieces by denomination; one that is left out counts as none" example:"{\"10000\":3,\"100\":12}"`
@@ -124,11 +118,7 @@ func (s *Service) postClose(ctx context.Context, in *closeInput) (*idempotency.O
 	if err := checkDay("business_day", in.Body.BusinessDay); err != nil {
 		return nil, err
 	}
-	at, err := in.One(ctx, s.Stores)
-	if err != nil {
-		return nil, err
-	}
-	r, err := idempotency.New(at, in.Header, in.Body, s.Clock())
+	at, r, err := in.Enter(ctx, s.Stores, in.Body, s.Clock())
 	if err != nil {
 		return nil, err
 	}
@@ -137,8 +127,7 @@ func (s *Service) postClose(ctx context.Context, in *closeInput) (*idempotency.O
 }
 
 type correctInput struct {
-	store.Query
-	idempotency.Header
+	idempotency.Input
 	ID   uuid.UUID `path:"id" format:"uuid"`
 	Body struct {
 		Counted map[string]int64 `json:"counted" doc:"Pieces by denomination"`
@@ -153,14 +142,10 @@ func (s *Service) postCorrect(ctx context.Context, in *correctInput) (*idempoten
 	if strings.TrimSpace(in.Body.Reason) == "" {
 		return nil, problem.Validation.Field("reason", "say why")
 	}
-	if err := noCardNumber("reason", in.Body.Reason); err != nil {
+	if err := pan.Refuse("reason", in.Body.Reason); err != nil {
 		return nil, err
 	}
-	at, err := in.One(ctx, s.Stores)
-	if err != nil {
-		return nil, err
-	}
-	r, err := idempotency.New(at, in.Header, in.Body, s.Clock())
+	at, r, err := in.Enter(ctx, s.Stores, in.Body, s.Clock())
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +175,7 @@ func (s *Service) getList(ctx context.Context, in *listInput) (*listOutput, erro
 		return nil, err
 	}
 	reports, err := s.List(ctx, at, Filter{
-		Day: nilIfEmpty(in.BusinessDay), Status: nilIfEmpty(in.Status), Before: before, Limit: in.Size(),
+		Day: wire.OrNil(in.BusinessDay), Status: wire.OrNil(in.Status), Before: before, Limit: in.Size(),
 	})
 	if err != nil {
 		return nil, err
@@ -220,13 +205,6 @@ func checkDay(field, day string) error {
 	}
 	if _, err := time.Parse(time.DateOnly, day); err != nil {
 		return problem.Validation.Field(field, "must be a date such as 2026-04-01")
-	}
-	return nil
-}
-
-func noCardNumber(field, text string) error {
-	if pan.Find(text) {
-		return problem.Validation.Field(field, "looks like a card number, which must not be kept here")
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func Book(ctx context.Context, tx pgx.Tx, s store.Settings, now time.Time, e Ent
 	}
 	err = smarttabdb.New(tx).InsertSettlementEntry(ctx, smarttabdb.InsertSettlementEntryParams{
 		ID: id.NewUUID(now), MerchantID: s.MerchantID, StoreID: s.ID, SettlementID: day, Kind: string(e.Kind),
-		PaymentID: e.PaymentID, RefundID: e.RefundID, Method: e.Method, Provider: nilIfEmpty(e.Provider), Amount: e.Amount,
+		PaymentID: e.PaymentID, RefundID: e.RefundID, Method: e.Method, Provider: wire.OrNil(e.Provider), Amount: e.Amount,
 		Discount: e.Discount, TaxLines: lines, OccurredAt: e.OccurredAt, RecordedAt: now,
 	})
 	return day, err
@@ -368,13 +368,6 @@ func notFound(err error) error {
 		return problem.NotFound.New("There is no such settlement.")
 	}
 	return err
-}
-
-func nilIfEmpty(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 func nonNil(m map[string]int64) map[string]int64 {
