@@ -37,7 +37,7 @@ var (
 
 	UnknownOutcomes = gauge("mpac.payments.unknown", "{payment}", "Payments whose outcome is unknown and asked after, by provider", Provider)
 	UnknownOldest   = gauge("mpac.payments.unknown.oldest.age", "s", "Age of the oldest payment whose outcome is unknown, by provider; 0 when there is none", Provider)
-	OperatorNeeded  = gauge("mpac.payments.operator_needed", "{payment}", "Payments unknown for so long that a person has to find out, by provider", Provider)
+	OperatorNeeded  = gauge("mpac.payments.operator_needed", "{payment}", "Payments and refunds that a person has to find out about, by provider", Provider)
 	LateSuccesses   = counter("mpac.payments.late_success", "{payment}", "Payments that a provider took after they were given up, by provider", Provider)
 
 	IdempotencyRepeats = counter("mpac.idempotency.repeats", "{request}", "Requests whose Idempotency-Key was known, by what they got", RepeatOutcome)
