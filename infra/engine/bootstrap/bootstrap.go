@@ -42,45 +42,45 @@ func Run(ctx context.Context, c *cloud.Cloud, m *manifest.Manifest, env, reposit
 	if other := belongs["environment"]; belongs != nil && other != "" && other != env {
 		return fmt.Errorf("account %s belongs to %q already: each environment has an account of its own", c.Account, other)
 	}
-	tags := map[string]string{"system": "mpac", "environment": env}
-	said := func(made bool, what string) {
-		if made {
-			tell("made %s", what)
-		} else {
-			tell("%s is there", what)
-		}
-	}
-	made, err := c.MakeBucket(ctx, tags)
-	if err != nil {
-		return fmt.Errorf("%w", err)
-	}
-	said(made, "the bucket "+c.Bucket())
-	for _, name := range m.Repositories {
-		made, err := c.MakeRepository(ctx, name, tags)
+	for _, t := range things(c, m, env, repository) {
+		made, err := t.make(ctx)
 		if err != nil {
 			return fmt.Errorf("%w", err)
 		}
-		said(made, "the repository "+name)
+		if made {
+			tell("made %s", t.what)
+		} else {
+			tell("%s is there", t.what)
+		}
 	}
-	made, err = c.MakeRole(ctx, engine.CloudFormationRole, "What CloudFormation makes the MPAC stacks as", formationTrust(c), map[string]string{"make-stacks": formationPolicy(c)}, tags)
-	if err != nil {
-		return fmt.Errorf("%w", err)
-	}
-	said(made, "the role "+engine.CloudFormationRole)
-	if repository == "" {
-		return nil
-	}
-	made, err = c.MakeProvider(ctx, "https://"+issuer, audience)
-	if err != nil {
-		return fmt.Errorf("%w", err)
-	}
-	said(made, "the identity provider "+issuer)
-	made, err = c.MakeRole(ctx, PipelineRole, "What the pipeline of "+repository+" deploys as", pipelineTrust(c, repository, env), map[string]string{"deploy": pipelinePolicy(c)}, tags)
-	if err != nil {
-		return fmt.Errorf("%w", err)
-	}
-	said(made, "the role "+PipelineRole)
 	return nil
+}
+
+// thing is one that the account needs; make says whether it had to be made.
+type thing struct {
+	what string
+	make func(context.Context) (made bool, err error)
+}
+
+// things are all of them, in the order in which they are made.
+func things(c *cloud.Cloud, m *manifest.Manifest, env, repository string) []thing {
+	tags := map[string]string{"system": "mpac", "environment": env}
+	role := func(name, description, trust string, policies map[string]string) thing {
+		return thing{"the role " + name, func(ctx context.Context) (bool, error) {
+			return c.MakeRole(ctx, name, description, trust, policies, tags)
+		}}
+	}
+	all := []thing{{"the bucket " + c.Bucket(), func(ctx context.Context) (bool, error) { return c.MakeBucket(ctx, tags) }}}
+	for _, name := range m.Repositories {
+		all = append(all, thing{"the repository " + name, func(ctx context.Context) (bool, error) { return c.MakeRepository(ctx, name, tags) }})
+	}
+	all = append(all, role(engine.CloudFormationRole, "What CloudFormation makes the MPAC stacks as", formationTrust(c), map[string]string{"make-stacks": formationPolicy(c)}))
+	if repository == "" {
+		return all
+	}
+	return append(all,
+		thing{"the identity provider " + issuer, func(ctx context.Context) (bool, error) { return c.MakeProvider(ctx, "https://"+issuer, audience) }},
+		role(PipelineRole, "What the pipeline of "+repository+" deploys as", pipelineTrust(c, repository, env), map[string]string{"deploy": pipelinePolicy(c)}))
 }
 
 type statement struct {

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mpac-cloud/mpac/infra/engine"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
 )
 
@@ -38,24 +40,9 @@ func tunnelCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var s *manifest.Stack
-		for _, one := range e.Manifest.Stacks() {
-			if one.Tunnel != nil {
-				s = one
-			}
-		}
-		if s == nil {
-			return errors.New("no stack of the manifest has a tunnel")
-		}
-		values := map[string]string{}
-		for name, output := range map[string]string{"instance": s.Tunnel.Instance, "host": s.Tunnel.Host, "port": s.Tunnel.Port} {
-			if values[name], err = e.Output(s.Name, output); err != nil {
-				return err
-			}
-		}
-		args := []string{
-			"ssm", "start-session", "--region", e.Cloud.Region, "--target", values["instance"], "--document-name", "AWS-StartPortForwardingSessionToRemoteHost",
-			"--parameters", fmt.Sprintf("host=%s,portNumber=%s,localPortNumber=%s", values["host"], values["port"], strconv.Itoa(*port)),
+		host, args, err := session(e, *port)
+		if err != nil {
+			return err
 		}
 		command := "aws " + strings.Join(args, " ")
 		aws, missing := tools()
@@ -66,12 +53,32 @@ func tunnelCommand() *cobra.Command {
 			t.Printf("  %s\n", command)
 			return nil
 		}
-		t.Printf("%s on 127.0.0.1:%d; Ctrl-C closes it\n", values["host"], *port)
+		t.Printf("%s on 127.0.0.1:%d; Ctrl-C closes it\n", host, *port)
 		run := exec.CommandContext(cmd.Context(), aws, args...) //nolint:gosec // the operator's own AWS CLI
 		run.Stdin, run.Stdout, run.Stderr = os.Stdin, cmd.OutOrStdout(), cmd.ErrOrStderr()
 		return run.Run()
 	}
 	return cmd
+}
+
+// session is the way to the database behind the stack that has a tunnel: the database's host, and what the AWS CLI is told.
+func session(e *engine.Engine, port int) (host string, args []string, err error) {
+	stacks := e.Manifest.Stacks()
+	at := slices.IndexFunc(stacks, func(s *manifest.Stack) bool { return s.Tunnel != nil })
+	if at < 0 {
+		return "", nil, errors.New("no stack of the manifest has a tunnel")
+	}
+	s := stacks[at]
+	values := map[string]string{}
+	for name, output := range map[string]string{"instance": s.Tunnel.Instance, "host": s.Tunnel.Host, "port": s.Tunnel.Port} {
+		if values[name], err = e.Output(s.Name, output); err != nil {
+			return "", nil, err
+		}
+	}
+	return values["host"], []string{
+		"ssm", "start-session", "--region", e.Cloud.Region, "--target", values["instance"], "--document-name", "AWS-StartPortForwardingSessionToRemoteHost",
+		"--parameters", fmt.Sprintf("host=%s,portNumber=%s,localPortNumber=%s", values["host"], values["port"], strconv.Itoa(port)),
+	}, nil
 }
 
 // tools finds the AWS CLI; missing names what is not on this machine.
