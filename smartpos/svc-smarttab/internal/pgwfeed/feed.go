@@ -23,6 +23,8 @@ import (
 const (
 	intentPrefix = "payment_intent."
 	refundPrefix = "refund."
+	// reconciledType tells that the payment is in the provider's settlement.
+	reconciledType = intentPrefix + "reconciled"
 )
 
 // news is what an event says, read.

@@ -7,9 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mpac-cloud/mpac/platform/stats"
@@ -18,14 +16,18 @@ import (
 )
 
 // followTrace opens the span of an event's effect: a part of the trace in which the gateway made the change, so that a sale is one
-// trace to its end. Events of a change that nobody traced begin none.
+// trace to its end. Of a reconciled payment the effect is a trace of its own, linked with the matcher's: that one has told of a day's
+// payments, and would be one trace of them all. Events of a change that nobody traced begin one too.
 func followTrace(ctx context.Context, n *news) (context.Context, trace.Span) {
-	if n.Traceparent != "" {
-		ctx = otel.GetTextMapPropagator().Extract(ctx, propagation.MapCarrier{"traceparent": n.Traceparent})
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String(names.SpanEvent, n.ID), attribute.String(names.SpanEventType, n.Type))}
+	told := telemetry.Within(ctx, n.Traceparent)
+	if n.Type == reconciledType {
+		options = append(options, trace.WithNewRoot(), trace.WithLinks(trace.LinkFromContext(told)))
+	} else {
+		ctx = told
 	}
-	ctx = telemetry.WithTags(ctx)
-	return telemetry.Tracer().Start(ctx, "event "+n.Type, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-		attribute.String(names.SpanEvent, n.ID), attribute.String(names.SpanEventType, n.Type)))
+	return telemetry.Tracer().Start(telemetry.WithTags(ctx), "event "+n.Type, options...)
 }
 
 // observe counts an event that has taken effect.
