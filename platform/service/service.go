@@ -107,9 +107,24 @@ func (s Service[C]) Command() *cobra.Command {
 	return root
 }
 
+// whole is all that a process reads: what is its own, and how it tells of itself.
+type whole[C any] struct {
+	Own       C
+	Telemetry telemetry.Environment
+}
+
+// Check asks both. A process serves with telemetry that is told nonsense: the libraries then take what they would without.
+func (w *whole[C]) Check() error {
+	var own error
+	if c, ok := any(&w.Own).(config.Checker); ok {
+		own = c.Check()
+	}
+	return errors.Join(own, w.Telemetry.Check())
+}
+
 func (s Service[C]) environment() string {
 	var b strings.Builder
-	config.WriteHelp[C](&b)
+	config.WriteHelp[whole[C]](&b)
 	return b.String()
 }
 
@@ -221,7 +236,7 @@ func (s Service[C]) config() *cobra.Command {
 		Use: "config", Short: "Show what is read from the environment, secrets redacted", Args: cobra.NoArgs,
 		Example: "  " + s.Name + " config --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load[C]()
+			cfg, err := config.Load[whole[C]]()
 			if asJSON {
 				return config.WriteJSON(cmd.OutOrStdout(), &cfg, err, s.reads())
 			}

@@ -10,15 +10,9 @@ import (
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
-// Most spans and log records that wait to be sent; at some 2 KB each, a few MB. One more is dropped and counted, at once: nobody
-// waits for room.
-const (
-	mostSpans   = 4096
-	mostRecords = 4096
-)
-
 // quota counts what waits between a request and the exporter, so that what is dropped can be counted exactly: the SDK's own
-// queues drop too, but do not tell.
+// queues drop too, but do not tell. At some 2 KB each, what may wait by our defaults is a few MB. One more is dropped at once: nobody
+// waits for room.
 type quota struct {
 	most    int64
 	waiting atomic.Int64
@@ -48,8 +42,9 @@ type spanQueue struct {
 }
 
 func newSpanQueue(exporter trace.SpanExporter) trace.SpanProcessor {
-	q := &quota{most: mostSpans, signal: "traces"}
-	return &spanQueue{trace.NewBatchSpanProcessor(&spanExporter{exporter, q}, trace.WithMaxQueueSize(mostSpans)), q}
+	room := most("OTEL_BSP_MAX_QUEUE_SIZE")
+	q := &quota{most: int64(room), signal: "traces"}
+	return &spanQueue{trace.NewBatchSpanProcessor(&spanExporter{exporter, q}, trace.WithMaxQueueSize(room)), q}
 }
 
 // OnEnd queues the span or drops it.
@@ -89,8 +84,9 @@ type logQueue struct {
 }
 
 func newLogQueue(exporter sdklog.Exporter) sdklog.Processor {
-	q := &quota{most: mostRecords, signal: "logs"}
-	return &logQueue{sdklog.NewBatchProcessor(&logExporter{exporter, q}, sdklog.WithMaxQueueSize(mostRecords)), q}
+	room := most("OTEL_BLRP_MAX_QUEUE_SIZE")
+	q := &quota{most: int64(room), signal: "logs"}
+	return &logQueue{sdklog.NewBatchProcessor(&logExporter{exporter, q}, sdklog.WithMaxQueueSize(room)), q}
 }
 
 // OnEmit queues the record or drops it.

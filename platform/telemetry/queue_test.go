@@ -49,14 +49,14 @@ func TestSpansOfAReceiverThatHangsAreDroppedNotWaitedFor(t *testing.T) {
 	receiver := newStuck()
 	queue := newSpanQueue(receiver).(*spanQueue) //nolint:forcetypeassert // ours
 	provider := trace.NewTracerProvider(trace.WithSpanProcessor(queue), trace.WithSampler(trace.AlwaysSample()))
-	const many = 4 * mostSpans
-	for i := range many { // returns: that is the test
+	room := int64(most("OTEL_BSP_MAX_QUEUE_SIZE"))
+	for i := range 4 * room { // returns: that is the test
 		_, span := provider.Tracer("t").Start(t.Context(), fmt.Sprint(i))
 		span.End()
 	}
 	<-receiver.entered
-	if n := queue.quota.waiting.Load(); n > mostSpans {
-		t.Errorf("%d spans wait, at most %d may", n, mostSpans)
+	if n := queue.quota.waiting.Load(); n > room {
+		t.Errorf("%d spans wait, at most %d may", n, room)
 	}
 	close(receiver.release)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -74,13 +74,14 @@ func TestLogRecordsOfAReceiverThatHangsAreDroppedNotWaitedFor(t *testing.T) {
 	receiver := newStuck()
 	queue := newLogQueue(stuckLogs{receiver}).(*logQueue) //nolint:forcetypeassert // ours
 	provider := sdklog.NewLoggerProvider(sdklog.WithProcessor(queue))
-	for range 4 * mostRecords {
+	room := int64(most("OTEL_BLRP_MAX_QUEUE_SIZE"))
+	for range 4 * room {
 		var r log.Record
 		r.SetBody(attribute.StringValue("line"))
 		provider.Logger("t").Emit(t.Context(), r)
 	}
-	if n := queue.quota.waiting.Load(); n > mostRecords {
-		t.Errorf("%d records wait, at most %d may", n, mostRecords)
+	if n := queue.quota.waiting.Load(); n > room {
+		t.Errorf("%d records wait, at most %d may", n, room)
 	}
 	close(receiver.release)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -100,22 +100,8 @@ func wants(signal string) bool {
 	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
 }
 
-// defaults are ours where the libraries' would let a receiver that hangs hold more, longer. The operator's own go before.
-var defaults = map[string]string{
-	"OTEL_EXPORTER_OTLP_TIMEOUT":  "5000", // milliseconds of one attempt
-	"OTEL_BSP_EXPORT_TIMEOUT":     "10000",
-	"OTEL_BSP_SCHEDULE_DELAY":     "2000",
-	"OTEL_BLRP_EXPORT_TIMEOUT":    "10000",
-	"OTEL_METRIC_EXPORT_TIMEOUT":  "10000",
-	"OTEL_METRIC_EXPORT_INTERVAL": "15000",
-}
-
 func export(ctx context.Context, service, version string, measured bool) (func(context.Context) error, error) {
-	for name, value := range defaults {
-		if os.Getenv(name) == "" {
-			_ = os.Setenv(name, value)
-		}
-	}
+	ourDefaults()
 	res, err := describe(ctx, service, version)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/clock"
 	environment "github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/service"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 	"github.com/mpac-cloud/mpac/smartpos/gateway"
 )
 
@@ -35,7 +36,10 @@ func syncCommand() *cobra.Command {
 		},
 	}
 	var help strings.Builder
-	environment.WriteHelp[gateway.SyncConfig](&help)
+	environment.WriteHelp[struct {
+		gateway.SyncConfig
+		telemetry.Environment
+	}](&help)
 	cmd.Long = cmd.Short + ".\n\nIt posts to Kong's Admin API on loopback, keeps the last good file, and pushes Kong's figures as OTLP.\n\nEnvironment:\n" + help.String()
 	return cmd
 }
