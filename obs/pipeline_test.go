@@ -1,7 +1,6 @@
 package obs_test
 
 import (
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -15,7 +14,6 @@ import (
 
 // What the stand-in lacks of Alloy's pipeline, and why. Nothing else may differ.
 var lacking = map[string]string{
-	"otelcol.auth.bearer.clients":          "the Collector's bearer extension can't be had; the stand-in listens on loopback only",
 	"otelcol.connector.spanmetrics.red":    "the connector can't be had; nothing that is promised uses span metrics",
 	"otelcol.connector.servicegraph.edges": "the connector can't be had; as span metrics",
 	"prometheus.exporter.self.alloy":       "the Collector pushes its own figures by service.telemetry",
@@ -156,32 +154,47 @@ func flatten(b *alloyBlock, prefix string, p part) {
 // The Collector's names in Alloy's words.
 var collectorKinds = map[string]string{
 	"otlp": "otelcol.receiver.otlp", "memory_limiter": "otelcol.processor.memory_limiter", "tail_sampling": "otelcol.processor.tail_sampling",
-	"batch": "otelcol.processor.batch", "otlp_http": "otelcol.exporter.otlphttp", "otlp_grpc": "otelcol.exporter.otlp",
+	"bearertokenauth": "otelcol.auth.bearer", "batch": "otelcol.processor.batch", "otlp_http": "otelcol.exporter.otlphttp", "otlp_grpc": "otelcol.exporter.otlp",
 }
 
 type collectorConfig struct {
-	Receivers, Processors, Exporters map[string]map[string]any
-	Service                          struct {
+	Receivers, Processors, Exporters, Extensions map[string]map[string]any
+	Service                                      struct {
 		Pipelines map[string]struct{ Receivers, Processors, Exporters []string }
 	}
 }
 
 func collectorParts(t *testing.T) map[string]part {
 	t.Helper()
-	text, err := os.ReadFile("collector/config.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var c collectorConfig
-	if err := yaml.Unmarshal(text, &c); err != nil {
-		t.Fatal(err)
-	}
 	parts := map[string]part{}
-	for _, section := range []map[string]map[string]any{c.Receivers, c.Processors, c.Exporters} {
-		for name, settings := range section {
-			p := part{settings: map[string]string{}, next: map[string][]string{}}
-			flattenYAML(settings, "", p.settings)
-			parts[inAlloysWords(name)] = p
+	var c collectorConfig
+	for _, file := range []string{"collector/token.yaml", "collector/config.yaml"} { // as the Collector lays one over the other
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = collectorConfig{}
+		if err := yaml.Unmarshal(text, &c); err != nil {
+			t.Fatal(err)
+		}
+		delete(c.Extensions, "health_check") // Alloy's own is at its own port
+		for _, section := range []map[string]map[string]any{c.Receivers, c.Processors, c.Exporters, c.Extensions} {
+			for name, settings := range section {
+				p, there := parts[inAlloysWords(name)]
+				if !there {
+					p = part{settings: map[string]string{}, next: map[string][]string{}}
+					parts[inAlloysWords(name)] = p
+				}
+				flattenYAML(settings, "", p.settings)
+			}
+		}
+	}
+	for _, p := range parts { // who is asked, in Alloy's words
+		for name, value := range p.settings {
+			if at, ok := strings.CutSuffix(name, ".authenticator"); ok {
+				delete(p.settings, name)
+				p.settings[at] = inAlloysWords(value) + ".handler"
+			}
 		}
 	}
 	for signal, pipeline := range c.Service.Pipelines {
@@ -244,7 +257,6 @@ func TestTheStandInRunsAlloysPipeline(t *testing.T) {
 		for signal, next := range p.next {
 			p.next[signal] = slices.DeleteFunc(next, func(n string) bool { return lacking[n] != "" })
 		}
-		maps.DeleteFunc(p.settings, func(name, _ string) bool { return strings.HasSuffix(name, ".auth") })
 		for name, value := range p.settings { // Alloy keeps endpoints of exporters under client
 			if after, ok := strings.CutPrefix(name, "client."); ok {
 				delete(p.settings, name)

@@ -42,8 +42,8 @@ type Option struct {
 
 // Kinds of secrets.
 const (
-	OTLPAccepted = "otlp-accepted" // {"token","previous"}: what the collector lets in
-	OTLPSent     = "otlp-sent"     // {"token","headers"}: what a system sends
+	OTLPAccepted = "otlp-accepted" // {"token","header","next"}: what the collector lets in, and in which header it looks for it
+	OTLPSent     = "otlp-sent"     // {"headers","authorization","authorization_other"}: what telemetry is sent with
 	Partner      = "partner"       // {"partner_id","api_key","secret_key"}: a client partner of the payment gateway
 )
 

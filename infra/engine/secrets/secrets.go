@@ -1,7 +1,6 @@
 // Package secrets makes and rotates what one system must know of another: the token that telemetry is let in with, and the API key that
 // mpac-smartpos signs with at mpac-pgw. Each goes into the Secrets Manager entry that the receiving stack takes as a parameter, and
-// nowhere else: not into a log, a file or a template. A rotation overlaps: what was valid stays in its entry until everybody has the new
-// one.
+// nowhere else: not into a log, a file or a template. A rotation overlaps: whoever is let in stays so until everybody has the new one.
 package secrets
 
 import (
@@ -12,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/mpac-cloud/mpac/infra/engine"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
@@ -83,8 +83,46 @@ func newToken() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func sent(token string) map[string]string {
-	return map[string]string{"token": token, "headers": "Authorization=Bearer%20" + token}
+// Alloy lets one token in (otelcol.auth.bearer), but can be told in which header it stands. So senders have two headers, and both
+// tokens while a token changes: one in each. The collector moves from the one to the other in between, and nobody is refused.
+var tokenHeaders = [2]string{"Authorization", "X-Mpac-Otlp-Authorization"}
+
+// accepted are the fields of the collector's entry: the token, the header in which it is looked for, and, while it changes, the next
+// one, which goes into the other header; it stays there until the senders have let the old one go.
+type accepted struct{ token, header, next string }
+
+func acceptedOf(fields map[string]string) accepted {
+	a := accepted{fields["token"], fields["header"], fields["next"]}
+	if a.header == "" {
+		a.header = tokenHeaders[0] // an entry of before there were two
+	}
+	return a
+}
+
+func (a accepted) fields() map[string]string {
+	return map[string]string{"token": a.token, "header": a.header, "next": a.next}
+}
+
+// other is the header that is not looked at.
+func (a accepted) other() string {
+	if a.header == tokenHeaders[0] {
+		return tokenHeaders[1]
+	}
+	return tokenHeaders[0]
+}
+
+// sent are the fields of a sender's entry: a token in each header, and both as the standard variable takes them. Kong takes them one
+// by one.
+func (a accepted) sent() map[string]string {
+	in := map[string]string{a.header: "Bearer " + a.token, a.other(): "Bearer " + a.token}
+	if a.next != "" {
+		in[a.other()] = "Bearer " + a.next
+	}
+	var headers []string
+	for _, h := range tokenHeaders {
+		headers = append(headers, h+"="+strings.ReplaceAll(in[h], " ", "%20"))
+	}
+	return map[string]string{"authorization": in[tokenHeaders[0]], "authorization_other": in[tokenHeaders[1]], "headers": strings.Join(headers, ",")}
 }
 
 // keepToken makes the collector's entry and gives every sender what it lets in.
@@ -94,10 +132,12 @@ func (k *Keeper) keepToken(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if fields["token"] == "" {
-			token := newToken()
-			fields = map[string]string{"token": token, "previous": token}
-			if err := k.write(ctx, collector, acceptedIs, fields); err != nil {
+		a := acceptedOf(fields)
+		if a.token == "" {
+			a.token = newToken()
+		}
+		if fields["token"] == "" || fields["header"] == "" {
+			if err := k.write(ctx, collector, acceptedIs, a.fields()); err != nil {
 				return err
 			}
 			k.Tell("made %s", k.entry(collector))
@@ -107,24 +147,29 @@ func (k *Keeper) keepToken(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if has["token"] == fields["token"] || has["token"] != "" && has["token"] == fields["previous"] {
-				continue // the latter: in the middle of a rotation
+			if strings.Contains(has["headers"], a.header+"=Bearer%20"+a.token) && has["authorization_other"] != "" {
+				continue // also in the middle of a rotation
 			}
-			if err := k.write(ctx, sender, sentIs, sent(fields["token"])); err != nil {
+			if err := k.give(ctx, sender, a); err != nil {
 				return err
 			}
 			k.Tell("made %s", k.entry(sender))
-			if err := k.roll(ctx, sender); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// RotateToken puts a new telemetry token in the place of the old one. First the collector is given both, then the senders change, then
-// the old one is taken away. Interrupted, it carries on where it was. Alloy lets one token in at a time (otelcol.auth.bearer): what is
-// sent with the old one between its restart and the sender's is refused and lost, some minutes of telemetry and nothing else.
+// give writes a sender's entry and replaces the tasks that read it.
+func (k *Keeper) give(ctx context.Context, sender string, a accepted) error {
+	if err := k.write(ctx, sender, sentIs, a.sent()); err != nil {
+		return err
+	}
+	return k.roll(ctx, sender)
+}
+
+// RotateToken puts a new telemetry token in the place of the old one. First the senders are given both, each in its header; then the
+// collector looks for the new one; then the senders let the old one go. From the second step on the old one is refused.
+// Interrupted, it carries on where it was.
 func (k *Keeper) RotateToken(ctx context.Context) error {
 	if err := k.keepToken(ctx); err != nil {
 		return err
@@ -134,34 +179,49 @@ func (k *Keeper) RotateToken(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if fields["previous"] == fields["token"] {
-			fields = map[string]string{"token": newToken(), "previous": fields["token"]}
-			if err := k.write(ctx, collector, acceptedIs, fields); err != nil {
-				return err
-			}
-		} else {
+		a := acceptedOf(fields)
+		if a.next != "" {
 			k.Tell("a rotation was begun before: carrying it on")
-		}
-		k.Tell("the collector has the new token, and the old one beside it")
-		if err := k.roll(ctx, collector); err != nil {
-			return err
-		}
-		for _, sender := range k.of(manifest.OTLPSent) {
-			if err := k.write(ctx, sender, sentIs, sent(fields["token"])); err != nil {
-				return err
-			}
-			if err := k.roll(ctx, sender); err != nil {
+		} else {
+			a.next = newToken()
+			if err := k.write(ctx, collector, acceptedIs, a.fields()); err != nil {
 				return err
 			}
 		}
-		if err := k.write(ctx, collector, acceptedIs, map[string]string{"token": fields["token"], "previous": fields["token"]}); err != nil {
+		if err := k.rotate(ctx, collector, a); err != nil {
 			return err
 		}
-		if err := k.roll(ctx, collector); err != nil {
-			return err
-		}
-		k.Tell("the old token is gone")
 	}
+	return nil
+}
+
+func (k *Keeper) rotate(ctx context.Context, collector string, a accepted) error {
+	if a.token != a.next {
+		for _, sender := range k.of(manifest.OTLPSent) {
+			if err := k.give(ctx, sender, a); err != nil {
+				return err
+			}
+		}
+		k.Tell("the senders have the new token beside the old one")
+		a.token, a.header = a.next, a.other()
+		if err := k.write(ctx, collector, acceptedIs, a.fields()); err != nil {
+			return err
+		}
+	}
+	if err := k.roll(ctx, collector); err != nil {
+		return err
+	}
+	k.Tell("the collector lets the new token in, and the old one no longer")
+	for _, sender := range k.of(manifest.OTLPSent) {
+		if err := k.give(ctx, sender, a); err != nil {
+			return err
+		}
+	}
+	a.next = ""
+	if err := k.write(ctx, collector, acceptedIs, a.fields()); err != nil {
+		return err
+	}
+	k.Tell("the old token is gone")
 	return nil
 }
 

@@ -78,7 +78,8 @@ func TestKeep(t *testing.T) {
 		t.Errorf("the token has %d characters", len(token))
 	}
 	for _, sender := range []string{"mpac-smartpos/dev/otlp-token", "mpac-pgw/dev/otlp-token"} {
-		if got := fields(t, a, sender)["headers"]; got != "Authorization=Bearer%20"+token {
+		got := fields(t, a, sender)
+		if got["headers"] != "Authorization=Bearer%20"+token+",X-Mpac-Otlp-Authorization=Bearer%20"+token || got["authorization"] != "Bearer "+token || got["authorization_other"] != "Bearer "+token {
 			t.Errorf("%s does not send what is let in", sender)
 		}
 	}
@@ -120,58 +121,169 @@ func ready(t *testing.T) (*enginetest.Account, *gateway) {
 	return a, g
 }
 
+// alloy is what the collector's tasks let in: what their entry said when they were last replaced.
+type alloy struct{ token, header string }
+
+// lets says whether it takes what a sender's tasks have, as the exporter writes its headers.
+func (l alloy) lets(headers string) bool {
+	for pair := range strings.SplitSeq(headers, ",") {
+		if pair == l.header+"=Bearer%20"+l.token {
+			return true
+		}
+	}
+	return false
+}
+
+// watch follows who has what: tasks have what their entry said when they were last replaced. Nobody may be refused at any time.
+func watch(t *testing.T, a *enginetest.Account) (look func(), now func() (alloy, map[string]string)) {
+	t.Helper()
+	collector := func() alloy {
+		f := fields(t, a, "mpac-obs/dev/otlp-token")
+		return alloy{f["token"], f["header"]}
+	}
+	running, tasks := collector(), map[string]string{}
+	senders := []string{"mpac-smartpos/dev/otlp-token", "mpac-pgw/dev/otlp-token"}
+	for _, s := range senders {
+		tasks[s] = fields(t, a, s)["headers"]
+	}
+	seen := len(a.Journal())
+	return func() {
+		for _, line := range a.Journal()[seen:] {
+			seen++
+			verb, what, _ := strings.Cut(line, " ")
+			if verb != "roll" {
+				continue
+			}
+			switch {
+			case strings.Contains(what, "obs"):
+				running = collector()
+			case strings.Contains(what, "pgw"):
+				tasks[senders[1]] = fields(t, a, senders[1])["headers"]
+			default:
+				tasks[senders[0]] = fields(t, a, senders[0])["headers"]
+			}
+			for s, has := range tasks {
+				if !running.lets(has) {
+					t.Errorf("after %q what %s sends is refused", line, s)
+				}
+			}
+		}
+	}, func() (alloy, map[string]string) { return running, tasks }
+}
+
 func TestTokenRotationOverlaps(t *testing.T) {
 	t.Parallel()
 	a, _ := ready(t)
-	old := fields(t, a, "mpac-obs/dev/otlp-token")["token"]
-	before := len(a.Journal())
-	if err := keeper(t, a).RotateToken(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	now := fields(t, a, "mpac-obs/dev/otlp-token")
-	if now["token"] == old || now["previous"] != now["token"] || fields(t, a, "mpac-pgw/dev/otlp-token")["token"] != now["token"] {
-		t.Errorf("after: %v", now)
-	}
-	// The collector first and last, each sender between, and its tasks after its entry.
-	var order []string
-	for _, line := range a.Journal()[before:] {
-		verb, what, _ := strings.Cut(line, " ")
-		system := "sender"
-		if strings.Contains(what, "obs") {
-			system = "collector"
+	for range 2 { // there and back: the headers take turns
+		before := fields(t, a, "mpac-obs/dev/otlp-token")
+		look, now := watch(t, a)
+		k := keeper(t, a)
+		tell := k.Tell
+		k.Tell = func(format string, args ...any) { look(); tell(format, args...) }
+		began := len(a.Journal())
+		if err := k.RotateToken(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		if step := verb + " " + system; len(order) == 0 || order[len(order)-1] != step {
-			order = append(order, step)
+		look()
+		after := fields(t, a, "mpac-obs/dev/otlp-token")
+		if after["token"] == before["token"] || after["header"] == before["header"] || after["next"] != "" {
+			t.Errorf("before %v, after %v", before, after)
 		}
-	}
-	want := "secret collector,roll collector,secret sender,roll sender,secret sender,roll sender,secret collector,roll collector"
-	if got := strings.Join(order, ","); got != want {
-		t.Errorf("the order was %s", got)
+		collector, tasks := now()
+		for sender, has := range tasks {
+			if strings.Contains(has, before["token"]) || !collector.lets(has) {
+				t.Errorf("%s still has the old token, or not the new one", sender)
+			}
+		}
+		if collector.lets("Authorization=Bearer%20" + before["token"] + ",X-Mpac-Otlp-Authorization=Bearer%20" + before["token"]) {
+			t.Error("the old token is still let in")
+		}
+		// The senders first and last, the collector between, and tasks after their entry.
+		var order []string
+		for _, line := range a.Journal()[began:] {
+			verb, what, _ := strings.Cut(line, " ")
+			system := "sender"
+			if strings.Contains(what, "obs") {
+				system = "collector"
+			}
+			if step := verb + " " + system; len(order) == 0 || order[len(order)-1] != step {
+				order = append(order, step)
+			}
+		}
+		senders := "secret sender,roll sender,secret sender,roll sender"
+		want := "secret collector," + senders + ",secret collector,roll collector," + senders + ",secret collector"
+		if got := strings.Join(order, ","); got != want {
+			t.Errorf("the order was %s", got)
+		}
 	}
 }
 
-// Interrupted in the middle, it does not make a third token: it ends what was begun.
+// Interrupted anywhere, it does not make a third token: it ends what was begun, and refuses nobody.
 func TestTokenRotationCarriesOn(t *testing.T) {
 	t.Parallel()
+	for rolls := range 3 { // denied at the first roll of senders, of the collector, of senders again
+		a, _ := ready(t)
+		look, now := watch(t, a)
+		k := keeper(t, a)
+		tell, told := k.Tell, 0
+		k.Tell = func(format string, args ...any) {
+			look()
+			if tell(format, args...); strings.HasPrefix(format, "the senders have") || strings.HasPrefix(format, "the collector lets") {
+				told++
+			}
+			if told == rolls {
+				a.Deny("ecs:UpdateService", "not now")
+			}
+		}
+		if rolls == 0 {
+			a.Deny("ecs:UpdateService", "not now")
+		}
+		if err := k.RotateToken(t.Context()); err == nil {
+			t.Fatal("it went on without rolling")
+		}
+		half := fields(t, a, "mpac-obs/dev/otlp-token")
+		if half["next"] == "" {
+			t.Fatalf("nothing overlaps: %v", half)
+		}
+		// In between, the plain command leaves all of it in place.
+		a.Deny("ecs:UpdateService", "")
+		k = keeper(t, a)
+		k.Tell = func(format string, args ...any) { look(); tell(format, args...) }
+		if err := k.Keep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.RotateToken(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		look()
+		collector, _ := now()
+		if after := fields(t, a, "mpac-obs/dev/otlp-token"); after["token"] != half["next"] || after["next"] != "" || collector.token != half["next"] || !a.Said("carrying it on") {
+			t.Errorf("after: %v", after)
+		}
+	}
+}
+
+// Entries of before there were two headers get the second one, without another token.
+func TestTokensOfBefore(t *testing.T) {
+	t.Parallel()
 	a, _ := ready(t)
-	a.Deny("ecs:UpdateService", "not now")
-	if err := keeper(t, a).RotateToken(t.Context()); err == nil {
-		t.Fatal("it went on without rolling")
+	k := keeper(t, a)
+	for name, old := range map[string]map[string]string{
+		"mpac-obs/dev/otlp-token":      {"token": "old", "previous": "old"},
+		"mpac-smartpos/dev/otlp-token": {"token": "old", "headers": "Authorization=Bearer%20old"},
+	} {
+		if err := k.Engine.Cloud.PutSecret(t.Context(), name, "", old, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	half := fields(t, a, "mpac-obs/dev/otlp-token")
-	if half["token"] == half["previous"] {
-		t.Fatalf("nothing overlaps: %v", half)
-	}
-	// In between, the plain command leaves both in place.
-	a.Deny("ecs:UpdateService", "")
-	if err := keeper(t, a).Keep(t.Context()); err != nil {
+	if err := k.Keep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := keeper(t, a).RotateToken(t.Context()); err != nil {
-		t.Fatal(err)
+	if got := fields(t, a, "mpac-obs/dev/otlp-token"); got["token"] != "old" || got["header"] != "Authorization" {
+		t.Errorf("the collector's: %v", got)
 	}
-	if now := fields(t, a, "mpac-obs/dev/otlp-token"); now["token"] != half["token"] || now["previous"] != half["token"] || !a.Said("carrying it on") {
-		t.Errorf("after: %v", now)
+	if got := fields(t, a, "mpac-smartpos/dev/otlp-token"); got["headers"] != "Authorization=Bearer%20old,X-Mpac-Otlp-Authorization=Bearer%20old" || got["authorization_other"] != "Bearer old" {
+		t.Errorf("a sender's: %v", got)
 	}
 }
 

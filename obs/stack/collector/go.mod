@@ -5,6 +5,7 @@ module github.com/mpac-cloud/mpac/obs/stack/collector
 go 1.25.0
 
 require (
+	github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension v0.149.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension v0.154.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor v0.154.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor v0.154.0
