@@ -52,17 +52,14 @@ var besideSecrets = []string{
 
 // unset are variables without a default that the cloud's tasks leave out, and why.
 var unset = map[string]string{
-	"MPAC_FAILPOINT_DIR":      "for a platform on one machine",
-	"SEAL_KEY_FILE":           "SEAL_KMS_KEY instead",
-	"ROLE_PASSWORDS":          "the roles log in by IAM",
-	"SEED_ADMIN_TOTP_SECRET":  "enrolled at the first sign-in",
-	"PORTAL_URL":              "terminals reach svc-portal by the gateway only",
-	"MATCHER_ARCHIVE_DIR":     "the bucket itself keeps files as received",
-	"GATEWAY_TRACES_ENDPOINT": "Kong's plugin has no way to send the collector's token without showing it; the services behind it begin the traces",
+	"MPAC_FAILPOINT_DIR":         "for a platform on one machine",
+	"SEAL_KEY_FILE":              "SEAL_KMS_KEY instead",
+	"ROLE_PASSWORDS":             "the roles log in by IAM",
+	"SEED_ADMIN_TOTP_SECRET":     "enrolled at the first sign-in",
+	"PORTAL_URL":                 "terminals reach svc-portal by the gateway only",
+	"MATCHER_ARCHIVE_DIR":        "the bucket itself keeps files as received",
+	"OTEL_EXPORTER_OTLP_HEADERS": "without mpac-obs nothing is sent, and no token is read",
 }
-
-// standard are variables of OpenTelemetry itself, which the telemetry package hands on.
-var standard = []string{"OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"}
 
 type variable struct {
 	Name, Default    string
@@ -224,7 +221,7 @@ func (c container) theyKnow(t *testing.T, reads []variable, open, secret map[str
 	t.Helper()
 	for _, names := range []map[string]string{open, secret} {
 		for name := range names {
-			if !slices.ContainsFunc(reads, func(v variable) bool { return v.Name == name }) && !slices.Contains(standard, name) {
+			if !slices.ContainsFunc(reads, func(v variable) bool { return v.Name == name }) {
 				t.Errorf("%s is given, and %s %s does not read it", name, c.binary, c.command)
 			}
 			if strings.HasPrefix(name, "MPAC_") {

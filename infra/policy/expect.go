@@ -245,6 +245,13 @@ var sizes = []size{
 // backupDays are the fewest days of backups and of recovery to any point in time.
 var backupDays = map[string]int{"dev": 1, "stg": 7, "prod": 35}
 
+// tracesTaken are the shares of traces taken where they begin, and tracesKept the percent of ordinary ones that Alloy keeps of those;
+// docs/observability.md computes production's.
+var (
+	tracesTaken = map[string]string{"dev": "1", "stg": "0.25", "prod": "0.01"}
+	tracesKept  = map[string]string{"dev": "100", "stg": "50", "prod": "25"}
+)
+
 // databaseMemoryGib is the memory of the instance classes in use: PostgreSQL takes a connection for each 9,531,392 bytes of it.
 var databaseMemoryGib = map[string]int{"db.t4g.medium": 4, "db.t4g.large": 8, "db.r7g.large": 16, "db.r7g.xlarge": 32, "db.r7g.2xlarge": 64, "db.r7g.4xlarge": 128, "db.r7g.8xlarge": 256, "db.r7g.16xlarge": 512}
 

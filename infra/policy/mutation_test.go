@@ -28,6 +28,12 @@ const (
 )
 
 var mutations = []mutation{
+	// Telemetry.
+	{"metrics once a minute, and empty panels", pos, "SvcSmarttabGreenTask", "OTEL_METRIC_EXPORT_INTERVAL, Value: \"15000\"", "OTEL_METRIC_EXPORT_INTERVAL, Value: \"60000\"", "telemetry"},
+	{"every trace taken in production", gate, "PgwBackendBlueTask", "OTEL_TRACES_SAMPLER_ARG, Value: !Ref TracesTakenShare", "OTEL_TRACES_SAMPLER_ARG, Value: \"1\"", "telemetry"},
+	{"a service that does not follow Kong", pos, "SvcPortalBlueTask", "Value: parentbased_traceidratio", "Value: traceidratio", "telemetry"},
+	{"Kong takes every trace", pos, "KongTask", "KONG_TRACING_SAMPLING_RATE, Value: !Ref TracesTakenShare", "KONG_TRACING_SAMPLING_RATE, Value: \"1.0\"", "telemetry"},
+	{"a queue without end", gate, "MatcherTask", "OTEL_BLRP_MAX_QUEUE_SIZE, Value: \"8192\"", "OTEL_BLRP_MAX_QUEUE_SIZE, Value: \"10000000\"", "telemetry"},
 	// Networks.
 	{"another VPC range", pos, "", "Vpc: {Cidr: 10.1.0.0/16}", "Vpc: {Cidr: 10.2.0.0/16}", "network"},
 	{"a subnet's range one off", gate, "", "PrivateB: {Cidr: 10.0.11.0/24}", "PrivateB: {Cidr: 10.0.12.0/24}", "network"},

@@ -35,6 +35,7 @@ type Values struct {
 	RedisTLS, RedisAuth    bool
 	OpenLimit              int     // requests a minute from one address on routes without a token
 	TracesEndpoint         string  // empty: tracing is off
+	TracesAuth             bool    // let in there with what the gateway has in OTLP_AUTHORIZATION, and _OTHER while the token changes
 	TracesSampling         float64 // share of the traces that begin here, 0 to 1; the services follow
 	TracesService          string  // service.name of the gateway's spans
 }
@@ -167,12 +168,16 @@ func (v Values) placeholders(keys Keys) (map[string]string, error) {
 	if v.RedisAuth {
 		password = `"{vault://env/redis-password}"` //nolint:gosec // where the password is, not what it is
 	}
+	headers := "{}"
+	if v.TracesAuth {
+		headers = `{Authorization: "{vault://env/otlp-authorization}", X-Mpac-Otlp-Authorization: "{vault://env/otlp-authorization-other}"}`
+	}
 	endpoint := cmp.Or(v.TracesEndpoint, "http://127.0.0.1:4318/v1/traces") // the field is required, on or off
 	return map[string]string{
 		"PORTAL_URL": strings.TrimSuffix(v.PortalURL, "/"), "SMARTTAB_URL": strings.TrimSuffix(v.SmarttabURL, "/"),
 		"REDIS_HOST": v.RedisHost, "REDIS_PORT": strconv.Itoa(v.RedisPort), "REDIS_SSL": strconv.FormatBool(v.RedisTLS),
 		"REDIS_PASSWORD": password, "OPEN_LIMIT": strconv.Itoa(v.OpenLimit),
-		"TRACING": strconv.FormatBool(v.TracesEndpoint != ""), "TRACES_ENDPOINT": endpoint,
+		"TRACING": strconv.FormatBool(v.TracesEndpoint != ""), "TRACES_ENDPOINT": endpoint, "TRACES_HEADERS": headers,
 		"TRACES_SAMPLING": strconv.FormatFloat(v.TracesSampling, 'f', -1, 64), "TRACES_SERVICE": cmp.Or(v.TracesService, "kong"),
 		"USER_KEYS": users, "DEVICE_KEYS": devices,
 	}, nil

@@ -23,6 +23,7 @@ type SyncConfig struct {
 	RedisAuth      bool          `env:"GATEWAY_REDIS_AUTH" envDefault:"true" doc:"log in with the password that Kong has in REDIS_PASSWORD"`
 	OpenLimit      int           `env:"GATEWAY_OPEN_LIMIT" envDefault:"1000" doc:"requests a minute from one address on routes without a token"`
 	TracesEndpoint string        `env:"GATEWAY_TRACES_ENDPOINT" doc:"where Kong sends spans, as http://host:4318/v1/traces; empty: nowhere"`
+	TracesAuth     bool          `env:"GATEWAY_TRACES_AUTH" envDefault:"false" doc:"be let in there with what Kong has in OTLP_AUTHORIZATION and OTLP_AUTHORIZATION_OTHER"`
 	TracesSampling float64       `env:"GATEWAY_TRACES_SAMPLING" envDefault:"1" doc:"share of the traces that begin here, 0 to 1"`
 	AdminURL       string        `env:"KONG_ADMIN_URL" envDefault:"http://127.0.0.1:8001" doc:"Kong's Admin API, on loopback"`
 	StatusURL      string        `env:"KONG_STATUS_URL" envDefault:"http://127.0.0.1:8100" doc:"Kong's status listener, whose figures are pushed as OTLP"`
@@ -33,7 +34,7 @@ type SyncConfig struct {
 func (c SyncConfig) Values() Values {
 	v := Defaults()
 	v.PortalURL, v.SmarttabURL, v.RedisHost, v.RedisPort, v.RedisTLS, v.RedisAuth = c.PortalURL, c.SmarttabURL, c.RedisHost, c.RedisPort, c.RedisTLS, c.RedisAuth
-	v.OpenLimit, v.TracesEndpoint, v.TracesSampling = c.OpenLimit, c.TracesEndpoint, c.TracesSampling
+	v.OpenLimit, v.TracesEndpoint, v.TracesAuth, v.TracesSampling = c.OpenLimit, c.TracesEndpoint, c.TracesAuth, c.TracesSampling
 	return v
 }
 

@@ -1,0 +1,49 @@
+package policy
+
+import (
+	"strconv"
+
+	"github.com/mpac-cloud/mpac/infra/template"
+)
+
+// longestInterval is how seldom metrics may be pushed, in milliseconds: rules look at two minutes, panels at four intervals.
+const longestInterval = 15_000
+
+// checkTelemetry: whoever sends telemetry does so often enough for the rules to see it, takes the share of traces that was computed for
+// the environment, and keeps what waits within bounds.
+func checkTelemetry(c *checker, s *template.Stack) {
+	share := tracesTaken[c.world.Env]
+	for _, task := range s.Of("AWS::ECS::TaskDefinition") {
+		for _, container := range task.List("ContainerDefinitions") {
+			name := template.Text(template.At(container, "Name"))
+			if name == "kong" || name == "sync" {
+				c.kongSamples(task, container, name, share)
+			}
+			if name == "alloy" {
+				c.want(task.Name, "TRACE_SAMPLING_PERCENT", variable(container, "TRACE_SAMPLING_PERCENT"), tracesKept[c.world.Env])
+			}
+			if variable(container, "OTEL_EXPORTER_OTLP_PROTOCOL") == "" {
+				continue // it sends nothing
+			}
+			if n, err := strconv.Atoi(variable(container, "OTEL_METRIC_EXPORT_INTERVAL")); err != nil || n <= 0 || n > longestInterval {
+				c.say(task.Name, "%s pushes its metrics every %q ms: above 15000 rules and panels are empty", name, variable(container, "OTEL_METRIC_EXPORT_INTERVAL"))
+			}
+			c.want(task.Name, name+": OTEL_TRACES_SAMPLER", variable(container, "OTEL_TRACES_SAMPLER"), "parentbased_traceidratio")
+			c.want(task.Name, name+": OTEL_TRACES_SAMPLER_ARG", variable(container, "OTEL_TRACES_SAMPLER_ARG"), share)
+			for _, bound := range []string{
+				"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_METRIC_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY",
+				"OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_BLRP_EXPORT_TIMEOUT",
+			} {
+				if n, err := strconv.Atoi(variable(container, bound)); err != nil || n <= 0 || n > 15_000 {
+					c.say(task.Name, "%s: %s is %q: what waits must have an end", name, bound, variable(container, bound))
+				}
+			}
+		}
+	}
+}
+
+// kongSamples: a trace begins at Kong, so Kong takes the same share.
+func (c *checker) kongSamples(task *template.Resource, container any, name, share string) {
+	rate := map[string]string{"kong": "KONG_TRACING_SAMPLING_RATE", "sync": "GATEWAY_TRACES_SAMPLING"}[name]
+	c.want(task.Name, rate, variable(container, rate), share)
+}
