@@ -43,6 +43,7 @@ func TestTelemetry(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = stop(context.Background()) })
 	t.Run("one sale is one trace", p.oneSaleIsOneTrace)
+	t.Run("commands are spans", p.commandsAreSpans)
 	t.Run("secrets stay inside", p.secretsStayInside)
 	t.Run("metrics are the registry's", p.metricsAreTheRegistrys)
 	t.Run("a receiver that hangs holds nothing up", p.aReceiverThatHangs)
@@ -82,6 +83,7 @@ func (p observed) oneSaleIsOneTrace(t *testing.T) {
 		missing = slices.DeleteFunc([]string{
 			"terminal|terminal: sale", "edge|", "svc-portal|/auth/device/token", "svc-portal|job pgw_sync", "svc-smarttab|/payments",
 			"pgw-backend|/confirm", "pgw-backend|provider paypay create_code", "sandbox|", "svc-smarttab|event payment_intent.requires_action",
+			"pgw-backend|outcome payment_intent.succeeded", "svc-smarttab|event payment_intent.succeeded",
 		}, func(want string) bool {
 			service, name, _ := strings.Cut(want, "|")
 			return slices.ContainsFunc(found.Spans, func(s otlpstore.Span) bool { return s.Service == service && strings.Contains(s.Name, name) })
@@ -91,7 +93,40 @@ func (p observed) oneSaleIsOneTrace(t *testing.T) {
 	if roots := found.Roots(); len(roots) != 1 || roots[0].Service != "terminal" {
 		t.Errorf("the trace has %d roots: %+v", len(roots), roots)
 	}
+	p.bringerAndSaleLinked(t, found)
 	p.linksHold(t, id)
+}
+
+// bringerAndSaleLinked goes from the sale's outcome to the trace of who brought the news, a notification's or a sweep's, and back.
+func (p observed) bringerAndSaleLinked(t *testing.T, sale otlpstore.Trace) {
+	t.Helper()
+	i := slices.IndexFunc(sale.Spans, func(s otlpstore.Span) bool { return s.Name == "outcome payment_intent.succeeded" })
+	outcome := sale.Spans[i]
+	if len(outcome.Links) != 1 || outcome.Links[0].TraceID == sale.ID {
+		t.Fatalf("the outcome leads to %+v, not to who brought it", outcome.Links)
+	}
+	otlpstore.Eventually(t, arrives, "who brought the outcome leads back to it", func() bool {
+		bringer, _ := p.store.Trace(outcome.Links[0].TraceID)
+		return slices.ContainsFunc(bringer.Spans, func(s otlpstore.Span) bool {
+			return s.Attributes[names.SaleTraceID] == sale.ID && slices.Contains(s.Links, otlpstore.Link{TraceID: sale.ID, SpanID: outcome.SpanID})
+		})
+	})
+	records := p.logsOf(outcome.Links[0].TraceID)
+	if !slices.ContainsFunc(records, func(r otlpstore.Record) bool { return r.Attributes[names.SaleTraceID] == sale.ID }) {
+		t.Errorf("none of the %d log lines of who brought the outcome names the sale's trace", len(records))
+	}
+	if i := slices.IndexFunc(sale.Spans, func(s otlpstore.Span) bool { return s.Name == "event payment_intent.succeeded" }); sale.Spans[i].ParentID != outcome.SpanID {
+		t.Error("the effect at the store is not the outcome's")
+	}
+}
+
+// commandsAreSpans: what mpac up ran before the services left a span each.
+func (p observed) commandsAreSpans(t *testing.T) {
+	for _, want := range []string{"pgw-backend migrate", "svc-portal migrate", "svc-smarttab migrate", "svc-portal seed", "pgw-backend partner create"} {
+		otlpstore.Eventually(t, arrives, want+" is a span", func() bool {
+			return slices.ContainsFunc(p.store.Spans(), func(s otlpstore.Span) bool { return s.Name == want && s.Status != "error" })
+		})
+	}
 }
 
 // linksHold goes from metric to trace to logs as a person in Grafana would.
