@@ -58,13 +58,9 @@ func page(uid, title, description string, variables []any, rows ...row) *Dashboa
 		place(&Panel{Type: "row", Title: r.title, Collapsed: &open, Panels: &[]any{}}, Grid{H: 1, W: 24, Y: y})
 		y++
 		for line := range slices.Chunk(r.panels, perLine(len(r.panels))) {
-			w := 24 / perLine(len(r.panels))
 			for i, p := range line {
-				g := Grid{H: r.height, W: w, X: i * w, Y: y}
-				if i == len(line)-1 { // the last takes what is left
-					g.W = 24 - g.X
-				}
-				place(p, g)
+				x, next := 24*i/len(line), 24*(i+1)/len(line)
+				place(p, Grid{H: r.height, W: next - x, X: x, Y: y})
 			}
 			y += r.height
 		}
