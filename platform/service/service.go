@@ -104,6 +104,7 @@ func (s Service[C]) Command() *cobra.Command {
 	root.AddCommand(s.config())
 	s.traced(s.Commands...)
 	root.AddCommand(s.Commands...)
+	gatherExamples(root)
 	return root
 }
 
