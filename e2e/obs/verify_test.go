@@ -80,13 +80,6 @@ func TestVerify(t *testing.T) {
 	shop := till.Open(t, s)
 	s.demo(t.Context(), t, time.Minute)
 	s.refund(t, shop)
-	observed.Await(t, 20*time.Second, "the last metrics are in", func() error {
-		got, err := s.PromQL(t.Context(), `sum(mpac_refunds_total{state="succeeded"})`)
-		if err == nil && (len(got) == 0 || got[0].Last() < 1) {
-			err = fmt.Errorf("no refund yet")
-		}
-		return err
-	})
 	t.Run("every panel shows something", s.panels)
 	t.Run("what happened is counted", s.counted)
 	t.Run("every rule has something to look at", s.rules)
@@ -95,6 +88,7 @@ func TestVerify(t *testing.T) {
 	t.Run("faults show and page", func(t *testing.T) { s.faults(t, shop) })
 }
 
+// refund gives money back once and waits until that is counted: then the metrics of all before it are in too.
 func (s *stackUp) refund(t *testing.T, shop *till.Till) {
 	t.Helper()
 	paid, err := shop.SellQR(700)
@@ -107,6 +101,13 @@ func (s *stackUp) refund(t *testing.T, shop *till.Till) {
 	if err := shop.Refund(paid.ID, 300, "refund-"+paid.ID); err != nil {
 		t.Fatal(err)
 	}
+	observed.Await(t, 20*time.Second, "the last metrics are in", func() error {
+		got, err := s.PromQL(t.Context(), `sum(mpac_refunds_total{state="succeeded"})`)
+		if err == nil && (len(got) == 0 || got[0].Last() < 1) {
+			err = fmt.Errorf("no refund yet")
+		}
+		return err
+	})
 }
 
 type panel struct {

@@ -36,7 +36,7 @@ type row struct {
 	panels []*Panel
 }
 
-// page lays the rows out on Grafana's 24 columns: panels share a row evenly unless they say their width.
+// page lays the rows out on Grafana's 24 columns: panels share a row evenly.
 func page(uid, title, description string, variables []any, rows ...row) *Dashboard {
 	d := &Dashboard{
 		UID: "mpac-" + uid, Title: title, Description: description, Tags: []string{"mpac"}, Timezone: "Asia/Tokyo", GraphTooltip: 1,
