@@ -3,6 +3,7 @@ package drills_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -98,18 +99,10 @@ func (s *stage) must(what string, err error) {
 // SQL runs a statement as the administrator of a database: "pgw" or "mpacdb".
 func (s *stage) SQL(database, statement string, args ...any) {
 	s.t.Helper()
-	db := s.database(s.t.Context(), database)
+	db := s.session(s.t.Context(), database, "drill")
 	defer func() { _ = db.Close(context.WithoutCancel(s.t.Context())) }()
 	_, err := db.Exec(s.t.Context(), statement, args...)
 	s.must(statement, err)
-}
-
-// database is a connection as the administrator.
-func (s *stage) database(ctx context.Context, name string) *pgx.Conn {
-	s.t.Helper()
-	db, err := pgx.Connect(ctx, s.Env(map[string]string{"pgw": "MPAC_PGW_DATABASE_URL", "mpacdb": "MPAC_SMARTPOS_DATABASE_URL"}[name]))
-	s.must("connect to "+name, err)
-	return db
 }
 
 // Wallet asks the sandbox for a fault of the provider, until it is taken back (DELETE /api/faults).
@@ -234,4 +227,84 @@ func (s *stage) Logs(query string) {
 		}
 		return err
 	})
+}
+
+// Afterwards runs a statement when the batch is over, whatever became of it: usually the runbook has done the same.
+func (s *stage) Afterwards(database, statement string) {
+	s.t.Cleanup(func() {
+		db, err := pgx.Connect(context.Background(), s.address(database))
+		if err != nil {
+			return // the drill has failed and says so
+		}
+		_, _ = db.Exec(context.Background(), statement)
+		_ = db.Close(context.Background())
+	})
+}
+
+func (s *stage) address(database string) string {
+	return s.Env(map[string]string{"pgw": "MPAC_PGW_DATABASE_URL", "mpacdb": "MPAC_SMARTPOS_DATABASE_URL"}[database])
+}
+
+// session is a connection of somebody's to a database, under the name by which an operator finds it.
+func (s *stage) session(ctx context.Context, database, name string) *pgx.Conn {
+	s.t.Helper()
+	config, err := pgx.ParseConfig(s.address(database))
+	s.must(database, err)
+	config.RuntimeParams["application_name"] = name
+	db, err := pgx.ConnectConfig(ctx, config)
+	s.must("connect to "+database, err)
+	return db
+}
+
+// Locks has a session hold a table for itself, again and again, `every` apart, until somebody ends the session.
+func (s *stage) Locks(database, table, name string, hold, every time.Duration) {
+	s.t.Helper()
+	db := s.session(s.t.Context(), database, name)
+	s.t.Cleanup(func() { _ = db.Close(context.Background()) })
+	statement := fmt.Sprintf("begin; lock table %s in access exclusive mode; select pg_sleep(%f); commit", table, hold.Seconds())
+	s.Traffic(every, func(ctx context.Context) {
+		// A terminated session stays terminated: nobody connects anew.
+		_, _ = db.PgConn().Exec(ctx, statement).ReadAll()
+	})
+}
+
+// Redis runs a command at the platform's Redis, as its administrator.
+func (s *stage) Redis(args ...string) {
+	s.t.Helper()
+	if out, err := s.redisCommand(args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("redis-cli %v: %v\n%s", args, err, out)
+	}
+}
+
+func (s *stage) redisCommand(args ...string) *exec.Cmd {
+	return exec.CommandContext(context.WithoutCancel(s.t.Context()), "redis-cli", append([]string{"-u", s.Env("MPAC_REDIS_URL"), "--no-auth-warning"}, args...)...)
+}
+
+// JSON runs mpac from the platform's side and reads what it writes.
+func (s *stage) JSON(out any, args ...string) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), filepath.Join(s.Bin(), "mpac"), args...)
+	cmd.Dir = filepath.Dir(s.Dir())
+	text, err := cmd.Output()
+	s.must(strings.Join(args, " "), err)
+	s.must(strings.Join(args, " "), json.Unmarshal(text, out))
+}
+
+// Load does something `every` so often without waiting for the one before: as customers come.
+func (s *stage) Load(every time.Duration, do func(context.Context)) {
+	s.Traffic(every, func(ctx context.Context) { s.running.Go(func() { do(ctx) }) })
+}
+
+// Partner is the test partner's client at the payment gateway.
+func (s *stage) Partner() api.Client {
+	return api.Client{Base: s.Env("MPAC_PGW_URL"), Sign: api.Form1(s.Env("MPAC_PGW_API_KEY"), s.Env("MPAC_PGW_SECRET_KEY"))}
+}
+
+// Owner is the merchant's owner, newly signed in: a token does not last as long as all drills.
+func (s *stage) Owner() api.Client {
+	s.t.Helper()
+	seed := s.Remembered().Seed
+	owner, err := api.Client{Base: s.Env("MPAC_EDGE_URL")}.SignIn(s.t.Context(), api.Person{Email: seed.Owner.Email, Password: seed.Owner.Password})
+	s.must("sign in", err)
+	return owner
 }
