@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -140,6 +141,18 @@ func TestWhatHoldsForAll(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Kong is let in at the collector with what its own environment has: the file names the variables and holds no token.
+func TestKongIsLetInWithItsSpans(t *testing.T) {
+	t.Parallel()
+	v := Defaults()
+	v.TracesEndpoint, v.TracesAuth, v.TracesSampling = "https://otlp.example/v1/traces", true, 0.01
+	p := parsed(t, v, Keys{}).Plugins.OpenTelemetry
+	want := map[string]string{"Authorization": "{vault://env/otlp-authorization}", "X-Mpac-Otlp-Authorization": "{vault://env/otlp-authorization-other}"}
+	if p == nil || !maps.Equal(p.Headers, want) || *p.SamplingRate != 0.01 {
+		t.Errorf("%+v", p)
 	}
 }
 
