@@ -323,7 +323,9 @@ func (s *stackUp) wholeSale(t *testing.T) (id string, services, spans []string) 
 			}
 			whole := slices.Contains(gotServices, "mpac") && slices.Contains(gotServices, "edge") && slices.Contains(gotServices, "svc-smarttab") && slices.Contains(gotServices, "pgw-backend")
 			toProvider := slices.ContainsFunc(gotSpans, func(n string) bool { return strings.HasPrefix(n, "provider ") })
-			if whole && toProvider {
+			// To its end: the outcome, whoever brought it, and what the store made of it.
+			ended := slices.Contains(gotSpans, "outcome payment_intent.succeeded") && slices.Contains(gotSpans, "event payment_intent.succeeded")
+			if whole && toProvider && ended {
 				return e.Labels["trace_id"], gotServices, gotSpans
 			}
 		}
