@@ -46,7 +46,23 @@ func TestMain(m *testing.M) {
 }
 
 // production is the share of traces that production takes, unless BENCH_SAMPLING says otherwise.
-const production = "0.1"
+func production(b *testing.B) string {
+	b.Helper()
+	if s := os.Getenv("BENCH_SAMPLING"); s != "" {
+		return s
+	}
+	text, err := os.ReadFile("../../infra/parameters/prod/pgw.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, "TracesTakenShare:"); found {
+			return strings.Trim(value, " \"\n")
+		}
+	}
+	b.Fatal("production's parameters have no TracesTakenShare")
+	return ""
+}
 
 const (
 	callers = 16
@@ -65,10 +81,7 @@ type side struct {
 // BenchmarkTelemetryCost creates PaymentIntents at gateways that differ by their telemetry alone, in turns, on one database, and
 // prints each one's throughput as a share of the one without.
 func BenchmarkTelemetryCost(b *testing.B) {
-	sampling := production
-	if s := os.Getenv("BENCH_SAMPLING"); s != "" {
-		sampling = s
-	}
+	sampling := production(b)
 	p := platform.Start(b, "RATE_LIMIT_MERCHANT=100000000", "RATE_LIMIT_GLOBAL=100000000")
 	receiver := startReceiver(b)
 	otlp := func(endpoint, share string) []string {
