@@ -176,7 +176,8 @@ func TestTheSweepTellsInTheTraceOfTheSale(t *testing.T) {
 		in          map[string]any
 		event, sale string
 	}{
-		{paid, "payment_intent.succeeded", paidTrace}, {unpaid, "payment_intent.cancelled", unpaidTrace},
+		{paid, "payment_intent.succeeded", paidTrace},
+		{unpaid, "payment_intent.cancelled", unpaidTrace},
 		{throttled, "payment_intent.cancelled", throttledTrace},
 	} {
 		if got := b.toldIn(want.in, want.event); !strings.Contains(got, want.sale) {

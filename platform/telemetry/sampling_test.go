@@ -37,7 +37,7 @@ func TestShare(t *testing.T) {
 		}
 	})
 	const many = 100_000
-	random, taken := rand.New(rand.NewPCG(1, 2)), 0 //nolint:gosec // the same every time
+	random, taken := rand.New(rand.NewPCG(1, 2)), 0
 	for range many {
 		var id trace.TraceID
 		for i := range id {
@@ -78,10 +78,16 @@ func TestSamplerOfTheStandardVariables(t *testing.T) {
 		name, arg     string
 		root, on, off bool // what becomes of a root, of a sampled parent's child, of one that is not sampled
 	}{
-		{name: "", root: true, on: true}, {name: "nonsense", root: true, on: true}, {name: "parentbased_always_on", root: true, on: true},
-		{name: "always_on", root: true, on: true, off: true}, {name: "always_off"}, {name: "parentbased_always_off", on: true},
-		{name: " ParentBased_TraceIDRatio ", arg: "0.1", on: true}, {name: "traceidratio", arg: "0.1"},
-		{name: "parentbased_traceidratio", arg: "1", root: true, on: true}, {name: "parentbased_traceidratio", arg: "much", root: true, on: true},
+		{name: "", root: true, on: true},
+		{name: "nonsense", root: true, on: true},
+		{name: "parentbased_always_on", root: true, on: true},
+		{name: "always_on", root: true, on: true, off: true},
+		{name: "always_off"},
+		{name: "parentbased_always_off", on: true},
+		{name: " ParentBased_TraceIDRatio ", arg: "0.1", on: true},
+		{name: "traceidratio", arg: "0.1"},
+		{name: "parentbased_traceidratio", arg: "1", root: true, on: true},
+		{name: "parentbased_traceidratio", arg: "much", root: true, on: true},
 	} {
 		s := sampler(func(name string) string {
 			return map[string]string{"OTEL_TRACES_SAMPLER": c.name, "OTEL_TRACES_SAMPLER_ARG": c.arg}[name]

@@ -177,6 +177,9 @@ func TestReconciledIsCountedWhenCommitted(t *testing.T) {
 	now := time.Now().UTC()
 	in := Intent{ID: id.NewULID(Prefix, now), Status: Succeeded, ProcessingMode: Manual, CaptureMethod: CaptureAutomatic}
 	insertRaw(t, db.AdminPool().Exec, in, now)
+	if _, err := db.AdminPool().Exec(t.Context(), "UPDATE pgw.payment_intents SET provider = 'onlypay' WHERE id = $1", in.ID); err != nil {
+		t.Fatal(err)
+	}
 	undone := errors.New("undone")
 	for _, end := range []error{undone, nil} {
 		err := postgres.InTx(t.Context(), db.Pool(pgwdb.RoleBackend), postgres.NewScope("partner_id", "cp_1", "mode", "test"), "test", func(ctx context.Context, tx pgx.Tx) error {
@@ -207,7 +210,8 @@ func reconciledCount(t *testing.T, reader *metric.ManualReader) (n int64) {
 				continue
 			}
 			for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints { //nolint:forcetypeassert // a counter of whole numbers
-				if state, _ := p.Attributes.Value("state"); state.AsString() == "reconciled" {
+				state, _ := p.Attributes.Value("state")
+				if by, _ := p.Attributes.Value("provider"); by.AsString() == "onlypay" && state.AsString() == "reconciled" {
 					n += p.Value
 				}
 			}
