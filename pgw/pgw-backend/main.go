@@ -24,8 +24,10 @@ func main() {
 	service.Service[Config]{
 		Name: "pgw-backend", Short: "The payment gateway",
 		Serve: serve, Migration: &migration, AfterMigrate: partition.AfterMigrate, Routes: routes,
-		Commands: []*cobra.Command{partner.Commands(openPartners), event.Commands(feedStatus, newEpoch), intent.ListCommands(openLists),
-			ledger.Commands(openLedger), jobs.Commands("pgw-backend", pgwdb.JobSchema), resolution.Commands(openOperator), sealKeyCommand()},
+		Commands: []*cobra.Command{
+			partner.Commands(openPartners), event.Commands(feedStatus, newEpoch), intent.ListCommands(openLists),
+			ledger.Commands(openLedger), jobs.Commands("pgw-backend", pgwdb.JobSchema), resolution.Commands(openOperator), sealKeyCommand(),
+		},
 		Reads: map[string][]config.Variable{"partner": config.Describe[partnerSettings](), "operator": config.Describe[operatorSettings]()},
 	}.Main()
 }

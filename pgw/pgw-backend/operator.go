@@ -16,7 +16,6 @@ import (
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/sealed"
 	"github.com/mpac-cloud/mpac/platform/service"
-	"github.com/mpac-cloud/mpac/platform/telemetry"
 )
 
 // operatorSettings is what the operator commands read.
@@ -27,8 +26,7 @@ type operatorSettings struct {
 	Intent   intent.Config
 }
 
-// openOperator gives the operator commands what settles: intents and refunds over the database, without a provider to call. What an
-// approval counts is sent before the command ends.
+// openOperator gives the operator commands what settles: intents and refunds over the database, without a provider to call.
 func openOperator(ctx context.Context) (*resolution.Service, func(), error) {
 	cfg, err := config.Load[operatorSettings]()
 	if err != nil {
@@ -48,19 +46,9 @@ func openOperator(ctx context.Context) (*resolution.Service, func(), error) {
 		db.Close()
 		return nil, nil, err
 	}
-	flush, err := telemetry.Start(ctx, "pgw-backend", service.Version)
-	if err != nil {
-		db.Close()
-		return nil, nil, err
-	}
 	keys, merchants, providers := idempotency.NewStore(sealer, now), merchant.New(db, sealer, now), provider.NewRegistry()
 	intents := intent.New(db, now, cfg.Intent, keys, merchants, providers, slog.Default())
 	intents.UseQueue(queue)
 	refunds := refund.New(db, now, cfg.Intent, keys, merchants, providers, slog.Default())
-	return resolution.New(db, now, intents, refunds), func() {
-		db.Close()
-		if err := flush(context.WithoutCancel(ctx)); err != nil {
-			slog.Debug("telemetry: flush", "error", err)
-		}
-	}, nil
+	return resolution.New(db, now, intents, refunds), db.Close, nil
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -389,6 +392,12 @@ func TestProviderIsFasterThanTheApproval(t *testing.T) {
 	b.auditIntact()
 	_, err := b.operators().Propose(t.Context(), b.found(i, resolution.Failed), hanako)
 	wantField(t, "a settled item", err, "item")
+	// So it is when the provider's answer is that it failed, at the moment at which a person was called.
+	declined := b.misstated()
+	b.paypay.Decline(attempt(declined))
+	if r := b.do("POST", path(declined, "/sync"), "", ""); r.json(t)["status"] != "failed" {
+		t.Fatalf("sync: %s", r)
+	}
 	if n := b.needed(); n != 0 {
 		t.Errorf("the gauge says %v", n)
 	}
@@ -517,6 +526,7 @@ func TestTwoPersons(t *testing.T) {
 	if n := b.needed(); n != 1 {
 		t.Errorf("rejected, the gauge says %v", n)
 	}
+	b.clock.Advance(time.Second)
 	b.resolved(i, resolution.Succeeded) // the provider's id is free again
 	if decided, err := b.operators().Decided(t.Context(), "paypay", 10); err != nil || len(decided) != 2 || decided[0].State != resolution.Approved {
 		t.Errorf("decided: %+v, %v", decided, err)
@@ -686,4 +696,122 @@ func (m *machine) operator(point, transaction string, args ...string) map[string
 		m.t.Fatalf("operator %v: %v", args, err)
 	}
 	return reply{body: out}.json(m.t)
+}
+
+// command gives one of the operator's commands in this process.
+func (b *bundle) command(args ...string) (string, error) {
+	b.t.Helper()
+	root := resolution.Commands(func(context.Context) (*resolution.Service, func(), error) { return b.operators(), func() {}, nil })
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetArgs(args)
+	err := root.ExecuteContext(b.t.Context())
+	return out.String(), err
+}
+
+// A whole resolution as people type it, in words and as JSON.
+func TestOperatorCommands(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if out, err := b.command("list"); err != nil || out != "nothing waits for an operator\n" {
+		t.Errorf("list: %q, %v", out, err)
+	}
+	if out, err := b.command("list", "--json"); err != nil || out != "{\"data\":[]}\n" {
+		t.Errorf("list: %q, %v", out, err)
+	}
+	in := b.misstated()
+	id := attempt(in)
+	out, err := b.command("list", "--provider", "paypay")
+	for _, part := range []string{id, in["id"].(string), "1200 JPY", "our id " + id, "the payment succeeds: 1200 JPY is captured", "the payment ends unpaid"} {
+		if err != nil || !strings.Contains(out, part) {
+			t.Errorf("list lacks %q: %s %v", part, out, err)
+		}
+	}
+	if out, err := b.command("list", "--provider", "other"); err != nil || !strings.HasPrefix(out, "nothing") {
+		t.Errorf("another provider's list: %q, %v", out, err)
+	}
+	at := b.clock.Now().Format(time.RFC3339)
+	propose := []string{
+		"propose", id, "--outcome", "succeeded", "--amount", "1200", "--currency", "JPY", "--accepted-at", at, "--provider-payment-id",
+		b.paypay.Payment(id).PaymentID, "--evidence", "PayPay <portal>", "--evidence-at", at, "--evidence-from", "read by Hanako Example",
+		"--by", hanako.ID, "--name", hanako.Name,
+	}
+	for field, args := range map[string][]string{
+		"accepted_at": append(slices.Clone(propose), "--accepted-at", "yesterday"), "evidence_at": append(slices.Clone(propose), "--evidence-at", "12:00"),
+		"amount": append(slices.Clone(propose), "--amount", "1199"), "limit": {"list", "--decided", "--limit", "0"},
+	} {
+		_, err := b.command(args...)
+		wantField(t, strings.Join(args, " "), err, field)
+	}
+	if _, err := b.command("propose", id, "--outcome", "failed"); err == nil || !strings.Contains(err.Error(), "evidence") {
+		t.Errorf("without evidence: %v", err)
+	}
+	out, err = b.command(append(propose, "--json")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := reply{body: []byte(out)}.json(t)
+	if made["state"] != "proposed" || made["effect"] != "the payment succeeds: 1200 JPY is captured" || made["evidence"].(map[string]any)["reference"] != "PayPay <portal>" || made["decided"] != nil {
+		t.Errorf("proposed %v", made)
+	}
+	if out, err := b.command("list", "--json"); err != nil || !strings.Contains(out, `"open_proposal":{"resolution_id":"`+made["id"].(string)) {
+		t.Errorf("list: %s, %v", out, err)
+	}
+	if out, err := b.command("list"); err != nil || !strings.Contains(out, "succeeded, by Hanako Example <hanako@example.com>") {
+		t.Errorf("list: %s, %v", out, err)
+	}
+	out, err = b.command("approve", made["id"].(string), "--by", taro.ID, "--name", taro.Name, "--note", "seen")
+	for _, part := range []string{made["id"].(string), "approved", "Hanako Example <hanako@example.com>", "Taro Example <taro@example.com>", "succeeded, its payment succeeded", "note", "seen"} {
+		if err != nil || !strings.Contains(out, part) {
+			t.Errorf("approve lacks %q: %s %v", part, out, err)
+		}
+	}
+	if out, err := b.command("approve", made["id"].(string), "--by", taro.ID, "--name", taro.Name); err != nil || !strings.Contains(out, "nothing was changed now") {
+		t.Errorf("approve again: %s, %v", out, err)
+	}
+	if out, err := b.command("list", "--decided"); err != nil || !strings.Contains(out, "approved") {
+		t.Errorf("list --decided: %s, %v", out, err)
+	}
+	if out, err := b.command("list", "--decided", "--json", "--provider", "other"); err != nil || out != "{\"data\":[]}\n" {
+		t.Errorf("list --decided: %s, %v", out, err)
+	}
+	if b.status(in) != "succeeded" {
+		t.Errorf("it is %s", b.status(in))
+	}
+	b.checkBooks()
+	settled := 0.0
+	err = resolution.Figures(b.gateway.db, []string{"paypay"}).Take(t.Context(), func(of *names.Observed, v float64, attrs ...attribute.KeyValue) {
+		if slices.Contains(attrs, names.Resolved.Is("succeeded")) {
+			settled = v
+		} else if v != 0 {
+			t.Errorf("%s of %v is %v", of.Name, attrs, v)
+		}
+	})
+	if err != nil || settled != 1 {
+		t.Errorf("%v are counted, %v", settled, err)
+	}
+}
+
+// An outcome that is found out when the keys of its day are gone is settled all the same.
+func TestResolutionAfterTheKeysAreGone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := b.paid()
+	b.paypay.Fail("refund", paypaytest.DropBefore)
+	b.refund(in, 500, fresh("r"))
+	for _, sql := range []string{
+		"UPDATE pgw.refunds SET key_id = (SELECT id FROM pgw.idempotency_keys LIMIT 1)", // the process died before it answered
+		"DELETE FROM pgw.idempotency_keys",
+	} {
+		if _, err := b.admin.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.paypay.SetSilent(true)
+	b.sweep()
+	if r := b.resolved(b.item(), resolution.Failed); r.ItemStatus != "failed" {
+		t.Errorf("resolution %+v", r)
+	}
 }

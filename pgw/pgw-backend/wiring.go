@@ -25,6 +25,7 @@ import (
 	"github.com/mpac-cloud/mpac/pgw/internal/ratelimit"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon"
 	"github.com/mpac-cloud/mpac/pgw/internal/refund"
+	"github.com/mpac-cloud/mpac/pgw/internal/resolution"
 	"github.com/mpac-cloud/mpac/pgw/internal/webhook"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/config"
@@ -117,7 +118,7 @@ func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.S
 	return &gateway{
 		server: server, intents: intents, refunds: refunds, events: events, hub: hub, jobs: queue, db: db, stats: cfg.Stats,
 		figures: []stats.Read{
-			intents.Figures(), events.Figures(), partitions.Figures(), recon.StatsOf(db, now), jobs.Figures(db, pgwdb.JobSchema),
+			intents.Figures(), resolution.Figures(db, providers.Names()), events.Figures(), partitions.Figures(), recon.StatsOf(db, now), jobs.Figures(db, pgwdb.JobSchema),
 			postgres.Figures(db, "pgw"), redis.Figures(cache, "pgw"),
 		},
 	}, nil

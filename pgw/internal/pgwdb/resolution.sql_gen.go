@@ -170,7 +170,7 @@ func (q *Queries) DecideResolution(ctx context.Context, arg DecideResolutionPara
 }
 
 const decidedResolutions = `-- name: DecidedResolutions :many
-SELECT id, partner_id, mode, kind, item_id, payment_intent_id, provider, outcome, amount, currency, provider_payment_id, provider_refund_id, accepted_at, evidence, evidence_at, evidence_from, state, proposed_by, proposed_by_name, proposed_from, proposed_at, decided_by, decided_by_name, decided_from, decided_at, note, item_status, intent_status FROM pgw.resolutions WHERE state <> 'proposed' AND ($1::text = '' OR provider = $1) ORDER BY id DESC LIMIT $2::int
+SELECT id, partner_id, mode, kind, item_id, payment_intent_id, provider, outcome, amount, currency, provider_payment_id, provider_refund_id, accepted_at, evidence, evidence_at, evidence_from, state, proposed_by, proposed_by_name, proposed_from, proposed_at, decided_by, decided_by_name, decided_from, decided_at, note, item_status, intent_status FROM pgw.resolutions WHERE state <> 'proposed' AND ($1::text = '' OR provider = $1) ORDER BY decided_at DESC, id DESC LIMIT $2::int
 `
 
 type DecidedResolutionsParams struct {
@@ -536,4 +536,35 @@ func (q *Queries) Resolution(ctx context.Context, id string) (PgwResolution, err
 		&i.IntentStatus,
 	)
 	return i, err
+}
+
+const resolvedItems = `-- name: ResolvedItems :many
+SELECT provider, outcome, count(*) AS items FROM pgw.resolutions WHERE state = 'approved' GROUP BY provider, outcome
+`
+
+type ResolvedItemsRow struct {
+	Provider string
+	Outcome  string
+	Items    int64
+}
+
+// How many items two people have settled, ever.
+func (q *Queries) ResolvedItems(ctx context.Context) ([]ResolvedItemsRow, error) {
+	rows, err := q.db.Query(ctx, resolvedItems)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ResolvedItemsRow{}
+	for rows.Next() {
+		var i ResolvedItemsRow
+		if err := rows.Scan(&i.Provider, &i.Outcome, &i.Items); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

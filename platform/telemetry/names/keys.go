@@ -27,6 +27,7 @@ var (
 	Direction     = &Key{Name: "direction", Values: []string{"taken", "returned"}}
 	Operation     = &Key{Name: "operation", Values: []string{"create_code", "delete_code", "charge", "query", "cancel", "capture", "refund", "query_refund"}}
 	CallOutcome   = &Key{Name: "outcome", Values: []string{"success", "failed", "unknown", "not_now"}}
+	Resolved      = &Key{Name: "outcome", Values: []string{"succeeded", "failed"}}
 	RepeatOutcome = &Key{Name: "outcome", Values: []string{"replayed", "in_use", "reused", "signature_reused"}}
 	HookOutcome   = &Key{Name: "outcome", Values: []string{"accepted", "duplicate", "refused", "unmatched"}}
 

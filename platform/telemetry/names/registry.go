@@ -38,6 +38,7 @@ var (
 	UnknownOutcomes = gauge("mpac.payments.unknown", "{payment}", "Payments whose outcome is unknown and asked after, by provider", Provider)
 	UnknownOldest   = gauge("mpac.payments.unknown.oldest.age", "s", "Age of the oldest payment whose outcome is unknown, by provider; 0 when there is none", Provider)
 	OperatorNeeded  = gauge("mpac.payments.operator_needed", "{payment}", "Payments and refunds that a person has to find out about, by provider", Provider)
+	OperatorSettled = tally("mpac.payments.operator_settled", "{payment}", "Payments and refunds that two people have settled, by provider and outcome", Provider, Resolved)
 	LateSuccesses   = counter("mpac.payments.late_success", "{payment}", "Payments that a provider took after they were given up, by provider", Provider)
 
 	IdempotencyRepeats = counter("mpac.idempotency.repeats", "{request}", "Requests whose Idempotency-Key was known, by what they got", RepeatOutcome)

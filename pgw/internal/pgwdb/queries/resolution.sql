@@ -14,6 +14,10 @@ SELECT * FROM pgw.operator_items WHERE id = @id;
 -- How many items wait for a person, by provider.
 SELECT i.provider::text AS provider, count(*) AS items FROM pgw.operator_items i GROUP BY 1;
 
+-- name: ResolvedItems :many
+-- How many items two people have settled, ever.
+SELECT provider, outcome, count(*) AS items FROM pgw.resolutions WHERE state = 'approved' GROUP BY provider, outcome;
+
 -- name: ItemPlace :one
 -- Whose an attempt or a refund is, and of which payment.
 SELECT a.partner_id, a.mode, a.payment_intent_id, a.status FROM pgw.payment_attempts a WHERE a.id = @id
@@ -63,4 +67,4 @@ RETURNING *;
 
 -- name: DecidedResolutions :many
 -- The newest first.
-SELECT * FROM pgw.resolutions WHERE state <> 'proposed' AND (@provider::text = '' OR provider = @provider) ORDER BY id DESC LIMIT sqlc.arg(max_rows)::int;
+SELECT * FROM pgw.resolutions WHERE state <> 'proposed' AND (@provider::text = '' OR provider = @provider) ORDER BY decided_at DESC, id DESC LIMIT sqlc.arg(max_rows)::int;
