@@ -20,7 +20,7 @@ type Environment struct {
 	Compression string        `env:"OTEL_EXPORTER_OTLP_COMPRESSION" envDefault:"none" doc:"gzip, or none: bytes on the way against processor time"`
 	Resource    string        `env:"OTEL_RESOURCE_ATTRIBUTES" doc:"what else is said of the process, as deployment.environment.name=prod"`
 	Place       string        `env:"MPAC_ENVIRONMENT" envDefault:"local" doc:"deployment.environment.name, where the above does not say it"`
-	Sampler     string        `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" doc:"which traces are taken; parentbased_traceidratio: a share, and whatever the caller took"`
+	Sampler     string        `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" doc:"which traces are taken; parentbased_traceidratio: a share, decided at the doors of the platform and followed behind them"`
 	SamplerArg  string        `env:"OTEL_TRACES_SAMPLER_ARG" doc:"the share, 0 to 1"`
 	Limits      Limits
 }
