@@ -85,8 +85,10 @@ func BenchmarkTelemetryCost(b *testing.B) {
 	p := platform.Start(b, "RATE_LIMIT_MERCHANT=100000000", "RATE_LIMIT_GLOBAL=100000000")
 	receiver := startReceiver(b)
 	otlp := func(endpoint, share string) []string {
-		return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=" + share,
-			"OTEL_METRIC_EXPORT_INTERVAL=15000"}
+		return []string{
+			"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=" + share,
+			"OTEL_METRIC_EXPORT_INTERVAL=15000",
+		}
 	}
 	off := &side{name: "off", url: startGateway(b, p)}
 	sides := []*side{
