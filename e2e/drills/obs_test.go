@@ -44,7 +44,7 @@ var obsIngestFailing = drill{
 	Steps: func(s *stage) {
 		s.Sees(`grep -h '"level":"error"' .mpac/logs/collector.log | tail -n 3 | jq -r '[."otelcol.component.id", .error] | join(": ")'`, "otlp_http/loki")
 		s.End() // the sender's clock was set right, or the sender stopped
-		s.Runbook("mpac doctor")
+		s.Look("mpac doctor")
 	},
 }
 
@@ -121,7 +121,7 @@ var pagesNotDelivered = drill{
 	Steps: func(s *stage) {
 		s.Sees("grep -h 'Notify for alerts failed' .mpac/logs/alertmanager.log | tail -n 3", "watchdog", "403")
 		s.Pages.Refuse("watchdog", false) // the policy was put right
-		s.Runbook("mpac doctor")
+		s.Look("mpac doctor")
 	},
 }
 

@@ -22,16 +22,16 @@ var services = []batch{
 
 var highErrorRate = drill{
 	Alert: "HighErrorRate",
-	Fault: "The role of pgw-backend loses the right to use the schema pgw, as by a slip in a migration: it runs, and its statements are refused.",
+	Fault: "The role of pgw-backend loses the right to read the table pgw.refunds, as by a slip in a migration.",
 	Inject: func(s *stage) {
-		s.SQL("pgw", "revoke usage on schema pgw from pgw_backend")
-		s.Afterwards("pgw", "grant usage on schema pgw to pgw_backend")
-		s.Load(200*time.Millisecond, s.readIntents)
+		s.SQL("pgw", "revoke select on pgw.refunds from pgw_backend")
+		s.Afterwards("pgw", "grant select on pgw.refunds to pgw_backend")
+		s.Load(200*time.Millisecond, func(ctx context.Context) { _ = s.Partner().Get(ctx, "/v1/refunds", nil, nil) })
 	},
 	Steps: func(s *stage) {
 		s.Logs(`{service_name="pgw-backend"} | severity_text="ERROR"`)
-		s.Sees(`grep -h '"level":"ERROR"' .mpac/logs/pgw-backend.log | tail -n 3`, "permission denied for schema pgw")
-		s.Runbook(`psql "$MPAC_PGW_DATABASE_URL" -c 'grant usage on schema pgw to pgw_backend'`)
+		s.Sees(`grep -h '"level":"ERROR"' .mpac/logs/pgw-backend.log | tail -n 3`, "permission denied for table refunds")
+		s.Runbook(`psql "$MPAC_PGW_DATABASE_URL" -c 'grant select on pgw.refunds to pgw_backend'`)
 	},
 }
 
@@ -50,7 +50,7 @@ var panics = drill{
 	Steps: func(s *stage) {
 		s.Logs(`{service_name="svc-smarttab"} |= "panic"`)
 		s.Sees(`grep -h '"msg":"panic"' .mpac/logs/svc-smarttab.log | tail -n 1 | jq -r '.cause, .trace_id, .stack'`, "failpoint smarttab.order.create")
-		s.Runbook("mpac doctor")
+		s.Look("mpac doctor")
 	},
 }
 

@@ -163,6 +163,7 @@ func (s *stage) Runbook(command string) string {
 	if err != nil {
 		s.t.Fatalf("%s: %s: %v\n%s", s.alert, command, err, out)
 	}
+	s.t.Logf("%s $ %s\n%s", s.alert, command, out)
 	return out
 }
 
@@ -187,6 +188,7 @@ func (s *stage) Sees(command string, words ...string) {
 				return fmt.Errorf("no %q in:\n%s", word, out)
 			}
 		}
+		s.t.Logf("%s $ %s\n%s", s.alert, command, out)
 		return nil
 	})
 }
@@ -208,7 +210,6 @@ func (s *stage) shell(command string) (string, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
-	s.t.Logf("%s $ %s\n%s", s.alert, command, &out)
 	return out.String(), err //nolint:wrapcheck // its caller tells an exit code from the rest
 }
 
