@@ -49,14 +49,60 @@ func showExceptions(out io.Writer, all []recon.OpenException, pastDue bool, now 
 			continue
 		}
 		if shown++; shown == 1 {
-			_, _ = fmt.Fprintln(t, "EXCEPTION\tSEVERITY\tDUE\tAT STAKE\tKIND\tDAY\tPROVIDER\tSTORE\tREFERENCE\tINTENT\tWHY")
+			_, _ = fmt.Fprintln(t, "DAY\tEXCEPTION\tSEVERITY\tDUE\tAT STAKE\tKIND\tPROVIDER\tSTORE\tREFERENCE\tINTENT\tWHY")
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.ID, x.Severity, x.Due.UTC().Format(time.RFC3339), x.AtStake, x.Kind, x.Day,
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Day, x.ID, x.Severity, x.Due.UTC().Format(time.RFC3339), x.AtStake, x.Kind,
 			x.Provider, x.StoreID, x.Reference, x.IntentID, x.Reason)
 	}
 	if shown == 0 {
 		_, err := fmt.Fprintln(out, "no exceptions")
 		return err
+	}
+	return t.Flush()
+}
+
+func runsCommand() *cobra.Command {
+	var days int
+	cmd := &cobra.Command{
+		Use: "runs", Short: "List the runs of the last days, of every partner, with why one failed", Args: cobra.NoArgs,
+		Long: "List the runs of the last days, of every partner: how each ended, and why one failed. missing: a contract that moved money on that day\n" +
+			"has no run, because its file was not there or nothing ran; late: and its provider's hour has passed.",
+		Example: "  matcher runs\n  matcher runs --days 30",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := envconfig.Load[config]()
+			if err != nil {
+				return err
+			}
+			now := cfg.Clock()()
+			return inRead(cmd.Context(), postgres.CrossTenant("recon.report"), func(ctx context.Context, tx pgx.Tx) error {
+				all, err := recon.Runs(ctx, tx, now, days)
+				if err != nil {
+					return err
+				}
+				return showRuns(cmd.OutOrStdout(), all)
+			})
+		},
+	}
+	cmd.Flags().IntVar(&days, "days", 8, "how many days back")
+	return cmd
+}
+
+func showRuns(out io.Writer, all []recon.RunRow) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(out, "no runs")
+		return err
+	}
+	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "DAY\tPROVIDER\tCONTRACT\tSTATUS\tTRIES\tSTARTED\tRUN\tWHY")
+	for _, r := range all {
+		why, started := "", "-"
+		if !r.StartedAt.IsZero() {
+			started = r.StartedAt.UTC().Format(time.RFC3339)
+		}
+		if r.Error != "" {
+			why = r.Stage + ": " + r.Error
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Day, r.Provider, r.ContractID, r.Status, r.Tries, started, r.ID, why)
 	}
 	return t.Flush()
 }

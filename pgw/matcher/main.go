@@ -46,6 +46,6 @@ func main() {
 	service.Service[config]{
 		Name:     "matcher",
 		Short:    "Hold the gateway's books against the providers' settlement files",
-		Commands: []*cobra.Command{runCommand(), exceptionsCommand(), reportCommand(), auditCommand()},
+		Commands: []*cobra.Command{runCommand(), runsCommand(), exceptionsCommand(), reportCommand(), auditCommand()},
 	}.Main()
 }

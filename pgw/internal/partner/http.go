@@ -123,13 +123,15 @@ func (s *Store) byHMAC(ctx huma.Context, call Call, header string) (Call, error)
 	if err != nil {
 		return Call{}, AuthMalformed.New("Send HMAC-SHA256 <api_key>:<timestamp>:<signature>.")
 	}
+	// Also of a call that is refused: whoever looks into it must find out whose key it was.
+	call.Identity.APIKey = credential.APIKey
 	key, err := s.Key(ctx.Context(), credential.APIKey)
 	if err != nil {
-		return Call{}, err
+		return call, err
 	}
 	message := hmacsig.MessageOf(humagin.Unwrap(ctx).Request, call.Body)
 	if err := key.Verify(credential, message, s.now()); err != nil {
-		return Call{}, err
+		return call, err
 	}
 	call.Identity = Identity{PartnerID: key.PartnerID, Mode: key.Mode, APIKey: key.APIKey}
 	call.Signature, call.SignedAt = credential.Signature, time.Unix(credential.Timestamp, 0).UTC()

@@ -2,6 +2,7 @@ package partner
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/mpac-cloud/mpac/platform/problem"
 	"github.com/mpac-cloud/mpac/platform/telemetry"
@@ -14,6 +15,9 @@ var reasons = map[*problem.Kind]string{
 	SignatureMismatch: "bad_signature", AuthMalformed: "malformed", CredentialsMissing: "malformed", Form2Required: "other",
 }
 
+// longestKey bounds what of a stranger's key goes to the log. A key's name is no secret.
+const longestKey = 64
+
 // mark notes who calls in the request's logs and span, or counts why nobody does.
 func mark(ctx context.Context, call Call, err error) {
 	if err == nil {
@@ -24,6 +28,9 @@ func mark(ctx context.Context, call Call, err error) {
 	for kind, reason := range reasons {
 		if kind.Is(err) {
 			names.SignaturesRefused.Add(ctx, 1, names.Refusal.Is(reason))
+			if call.APIKey != "" {
+				slog.WarnContext(ctx, "signature refused", "reason", reason, "key", call.APIKey[:min(len(call.APIKey), longestKey)])
+			}
 			return
 		}
 	}

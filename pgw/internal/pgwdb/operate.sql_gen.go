@@ -138,6 +138,56 @@ func (q *Queries) OpenExceptions(ctx context.Context, maxRows int32) ([]OpenExce
 	return items, nil
 }
 
+const recentRuns = `-- name: RecentRuns :many
+SELECT r.id, r.provider, r.contract_id, r.day, r.status, r.stage, coalesce(r.error, '')::text AS error, r.tries, r.started_at, r.finished_at
+FROM pgw.recon_runs r WHERE r.id >= $1 ORDER BY r.day DESC, r.id LIMIT 1000
+`
+
+type RecentRunsRow struct {
+	ID         string
+	Provider   string
+	ContractID string
+	Day        pgtype.Date
+	Status     string
+	Stage      string
+	Error      string
+	Tries      int32
+	StartedAt  time.Time
+	FinishedAt *time.Time
+}
+
+// For people: runs of every partner of the days from which @from_id is the first possible id.
+func (q *Queries) RecentRuns(ctx context.Context, fromID string) ([]RecentRunsRow, error) {
+	rows, err := q.db.Query(ctx, recentRuns, fromID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RecentRunsRow{}
+	for rows.Next() {
+		var i RecentRunsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Provider,
+			&i.ContractID,
+			&i.Day,
+			&i.Status,
+			&i.Stage,
+			&i.Error,
+			&i.Tries,
+			&i.StartedAt,
+			&i.FinishedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const unknownAttempts = `-- name: UnknownAttempts :many
 SELECT a.id, a.payment_intent_id, a.partner_id, a.mode, a.merchant_id, a.merchant_store_id, a.provider, a.contract_id, a.status, a.amount, a.currency, a.asks,
     a.status_since, a.operator_at

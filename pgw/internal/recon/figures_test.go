@@ -91,3 +91,83 @@ func listedOpen(t *testing.T, db *pgtest.DB, now time.Time) (all []recon.OpenExc
 	}
 	return all
 }
+
+// A day that nobody ran stays late when the next one comes, until it is run.
+func TestAForgottenDayStaysLate(t *testing.T) {
+	t.Parallel()
+	db := pgwdbtest.New(t)
+	tokyo := time.FixedZone("JST", 9*60*60)
+	paid := time.Date(2026, 11, 20, 12, 0, 0, 0, tokyo)
+	run := recon.Scope{PartnerID: "p", Mode: "test", Provider: "paypay", ContractID: "c"}.RunID(time.Date(2026, 11, 20, 0, 0, 0, 0, tokyo))
+	for _, sql := range []string{
+		`INSERT INTO pgw.recon_runs (id, partner_id, mode, provider, contract_id, day, status, stage, tries, started_at, updated_at)
+			VALUES ('` + run + `', 'p', 'test', 'paypay', 'c', '2026-11-20', 'failed', 'parse', 1, now(), now())`,
+		`INSERT INTO pgw.provider_configs (partner_id, mode, merchant_id, store_id, provider, version, status, contract_id, provider_store_id, sealed, created_at, updated_at)
+			VALUES ('p', 'test', 'm', '', 'paypay', 1, 'active', 'c', '', 'x', now(), now())`,
+		`INSERT INTO pgw.payment_attempts (id, payment_intent_id, partner_id, mode, merchant_id, merchant_store_id, provider, contract_id, provider_store_id,
+			payment_method_type, status, status_since, amount, currency, captured_amount, provider_accepted_at, created_at, updated_at)
+			VALUES ('pa_1', 'pi_1', 'p', 'test', 'm', 's', 'paypay', 'c', 's', 'qr_mpm', 'succeeded', now(), 500, 'JPY', 500, '` + paid.Format(time.RFC3339) + `', now(), now())`,
+	} {
+		tamper(t, db, sql)
+	}
+	now := paid
+	read := recon.StatsOf(db.Pool(pgwdb.RoleBackend), func() time.Time { return now })
+	late := func(at time.Time) (seconds float64) {
+		t.Helper()
+		now = at
+		err := read.Take(t.Context(), func(of *names.Observed, value float64, _ ...attribute.KeyValue) {
+			if of == names.ReconLate {
+				seconds = value
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seconds
+	}
+	hour := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 30, 0, 0, tokyo) }
+	for at, want := range map[time.Time]time.Duration{
+		hour(20, 20): 0, hour(21, 10): 0, hour(21, 11): time.Hour, hour(22, 1): 15 * time.Hour, hour(25, 11): 97 * time.Hour,
+	} {
+		if got := late(at); got != want.Seconds() {
+			t.Errorf("at %s it is %s late, want %s", at, time.Duration(got)*time.Second, want)
+		}
+	}
+	runs := func() (all []recon.RunRow) {
+		t.Helper()
+		err := postgres.InReadTx(t.Context(), db.Pool(pgwdb.RoleMatcher), postgres.CrossTenant("recon.report"), "test", func(ctx context.Context, tx pgx.Tx) (err error) {
+			all, err = recon.Runs(ctx, tx, hour(23, 11), 8)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if seen := runs(); len(seen) != 1 || seen[0].Status != "failed" || seen[0].Day != "2026-11-20" {
+		t.Errorf("people see %+v", seen)
+	}
+	tamper(t, db, `UPDATE pgw.payment_attempts SET provider_accepted_at = provider_accepted_at + interval '1 day'`)
+	if seen := runs(); len(seen) != 2 || seen[0].Status != "late" || seen[0].Day != "2026-11-21" || seen[0].ContractID != "c" {
+		t.Errorf("people see %+v", seen)
+	}
+	tamper(t, db, `UPDATE pgw.payment_attempts SET provider_accepted_at = provider_accepted_at - interval '1 day'`)
+	tamper(t, db, `UPDATE pgw.recon_runs SET status = 'matched', finished_at = now()`)
+	if got := late(hour(25, 12)); got != 0 {
+		t.Errorf("run and still late by %v", got)
+	}
+}
+
+func tamper(t *testing.T, db *pgtest.DB, sql string) {
+	t.Helper()
+	err := pgx.BeginFunc(t.Context(), db.AdminPool(), func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "SET LOCAL session_replication_role = replica")
+		if err == nil {
+			_, err = tx.Exec(t.Context(), sql)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

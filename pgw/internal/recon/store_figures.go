@@ -28,7 +28,7 @@ const lookBack = 8 * 24 * time.Hour
 
 // StatsOf reads the matcher's books for the metrics: the matcher itself is gone between runs.
 func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
-	books := &ledger.Watch{}
+	books, known := &ledger.Watch{}, settledDays{}
 	return stats.Read{
 		Of: []*names.Observed{
 			names.ReconLate, names.ReconOpen, names.ReconPastDue, names.ReconUnmatched, names.ReconLastRun, names.ReconDayLines, names.ReconDayItems,
@@ -46,7 +46,7 @@ func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
 				}
 				for _, f := range format.All {
 					sayDay(f.Provider, runs, say)
-					if err := sayLate(ctx, q, f, runs, at, say); err != nil {
+					if err := known.sayLate(ctx, q, f, runs, at, say); err != nil {
 						return fmt.Errorf("late runs: %w", err)
 					}
 				}
@@ -163,33 +163,50 @@ func (d *dayFigures) add(r pgwdb.ReconRunsSinceRow) {
 	}
 }
 
-// sayLate says how long yesterday's run is overdue for any contract that moved money; 0 when all is done or not due.
-func sayLate(ctx context.Context, q *pgwdb.Queries, f *format.Format, runs []pgwdb.ReconRunsSinceRow, at time.Time, say names.Say) error {
-	yesterday := at.In(f.Zone).AddDate(0, 0, -1).Format(time.DateOnly)
-	from, to, err := f.Bounds(yesterday)
-	if err != nil {
-		return err
-	}
-	overdue := max(at.Sub(to.Add(lateAfter)).Seconds(), 0)
-	if overdue > 0 {
-		done := map[string]bool{}
-		for _, r := range runs {
-			if r.Provider == f.Provider && dayText(r) == yesterday && good(r) {
-				done[r.ContractID] = true
-			}
-		}
-		active, err := q.ReconActiveContracts(ctx, pgwdb.ReconActiveContractsParams{Provider: f.Provider, FromAt: &from, UntilAt: &to})
+// settledDays are days of a provider whose runs are done, of every contract that moved money: they need not be asked for again.
+type settledDays map[string]bool
+
+// sayLate says how long the oldest run is overdue that is not done, of the days that are looked back at; 0 when all is done or not
+// due. A day stays late when the next one comes.
+func (known settledDays) sayLate(ctx context.Context, q *pgwdb.Queries, f *format.Format, runs []pgwdb.ReconRunsSinceRow, at time.Time, say names.Say) error {
+	oldest := time.Duration(0)
+	for back := 1; back < int(lookBack/(24*time.Hour)); back++ {
+		date := at.In(f.Zone).AddDate(0, 0, -back).Format(time.DateOnly)
+		from, to, err := f.Bounds(date)
 		if err != nil {
 			return err
 		}
-		missing := false
-		for _, c := range active {
-			missing = missing || !done[c.ContractID]
+		overdue := at.Sub(to.Add(lateAfter))
+		if overdue <= 0 || known[f.Provider+date] {
+			continue
 		}
-		if !missing {
-			overdue = 0
+		missing, err := misses(ctx, q, f.Provider, date, from, to, runs)
+		if err != nil {
+			return err
+		}
+		if missing {
+			oldest = max(oldest, overdue)
+		} else {
+			known[f.Provider+date] = true
 		}
 	}
-	say(names.ReconLate, overdue, names.Provider.Is(f.Provider))
+	say(names.ReconLate, oldest.Seconds(), names.Provider.Is(f.Provider))
 	return nil
+}
+
+// misses reports whether a contract that moved money on the day has no good run of it.
+func misses(ctx context.Context, q *pgwdb.Queries, provider, date string, from, to time.Time, runs []pgwdb.ReconRunsSinceRow) (bool, error) {
+	done := map[string]bool{}
+	for _, r := range runs {
+		if r.Provider == provider && dayText(r) == date && good(r) {
+			done[r.ContractID] = true
+		}
+	}
+	active, err := q.ReconActiveContracts(ctx, pgwdb.ReconActiveContractsParams{Provider: provider, FromAt: &from, UntilAt: &to})
+	for _, c := range active {
+		if !done[c.ContractID] {
+			return true, err
+		}
+	}
+	return false, err
 }

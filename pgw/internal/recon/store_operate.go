@@ -2,11 +2,15 @@ package recon
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
+	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
+	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/money"
 )
 
@@ -38,4 +42,59 @@ func OpenExceptions(ctx context.Context, tx pgx.Tx, now time.Time) ([]OpenExcept
 		all[i] = x
 	}
 	return byDue(all), nil
+}
+
+// RunRow is a run of any partner, as people see it.
+type RunRow struct {
+	ID, Provider, ContractID, Day, Status, Stage, Error string
+	Tries                                               int32
+	StartedAt                                           time.Time
+	FinishedAt                                          *time.Time
+}
+
+// Runs reads the runs of so many days back, the newest day first, at most a thousand; and, with the status missing or late, the days of
+// contracts that moved money and have none.
+func Runs(ctx context.Context, tx pgx.Tx, now time.Time, days int) (all []RunRow, err error) {
+	q, had := pgwdb.New(tx), map[[3]string]bool{}
+	rows, err := q.RecentRuns(ctx, id.ULIDFloor(RunPrefix, now.AddDate(0, 0, -days)))
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		all = append(all, RunRow{
+			ID: r.ID, Provider: r.Provider, ContractID: r.ContractID, Day: day(r.Day), Status: r.Status, Stage: r.Stage, Error: r.Error, Tries: r.Tries,
+			StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
+		})
+		had[[3]string{r.Provider, r.ContractID, day(r.Day)}] = true
+	}
+	for _, f := range format.All {
+		for back := 1; back < days; back++ {
+			without, err := missingRuns(ctx, q, f, now.In(f.Zone).AddDate(0, 0, -back).Format(time.DateOnly), now, had)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, without...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b RunRow) int { return strings.Compare(b.Day, a.Day) })
+	return all, nil
+}
+
+func missingRuns(ctx context.Context, q *pgwdb.Queries, f *format.Format, date string, now time.Time, had map[[3]string]bool) (all []RunRow, err error) {
+	from, to, err := f.Bounds(date)
+	if err != nil {
+		return nil, err
+	}
+	active, err := q.ReconActiveContracts(ctx, pgwdb.ReconActiveContractsParams{Provider: f.Provider, FromAt: &from, UntilAt: &to})
+	for _, c := range active {
+		if had[[3]string{c.Provider, c.ContractID, date}] {
+			continue
+		}
+		status := "missing"
+		if now.After(to.Add(lateAfter)) {
+			status = "late"
+		}
+		all = append(all, RunRow{Provider: c.Provider, ContractID: c.ContractID, Day: date, Status: status})
+	}
+	return all, err
 }

@@ -50,6 +50,9 @@ func (s *Service) Receive(ctx context.Context, providerName string, r provider.W
 		return problem.NotFound.New("There is no provider %s.", providerName)
 	}
 	outcome, err := s.receive(ctx, p, r)
+	if outcome == "refused" {
+		slog.WarnContext(ctx, "webhook refused", "provider", providerName, "source", r.SourceIP, "error", err)
+	}
 	if outcome != "" {
 		names.WebhooksReceived.Add(ctx, 1, names.Provider.Is(providerName), names.HookOutcome.Is(outcome))
 	}

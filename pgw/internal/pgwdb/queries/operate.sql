@@ -23,3 +23,8 @@ SELECT x.id, x.partner_id, x.provider, x.contract_id, x.kind, x.at_stake, coales
     coalesce(x.payment_intent_id, '')::text AS payment_intent_id, coalesce(x.reference, x.gateway_id, '')::text AS reference,
     coalesce(x.provider_store_id, '')::text AS provider_store_id, x.reason, x.occurred_at, x.opened_day, x.created_at
 FROM pgw.recon_exceptions x WHERE x.status = 'open' ORDER BY x.created_at, x.id LIMIT @max_rows;
+
+-- name: RecentRuns :many
+-- For people: runs of every partner of the days from which @from_id is the first possible id.
+SELECT r.id, r.provider, r.contract_id, r.day, r.status, r.stage, coalesce(r.error, '')::text AS error, r.tries, r.started_at, r.finished_at
+FROM pgw.recon_runs r WHERE r.id >= @from_id ORDER BY r.day DESC, r.id LIMIT 1000;

@@ -262,7 +262,7 @@ func registerToken(api huma.API, s *Service) {
 			return nil, err
 		}
 		token, err := s.Token(ctx, request)
-		countToken(ctx, err)
+		countToken(ctx, request, err)
 		if err != nil {
 			return nil, err
 		}

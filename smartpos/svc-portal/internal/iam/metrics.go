@@ -2,8 +2,10 @@ package iam
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
+	"github.com/mpac-cloud/mpac/smartpos/svc-portal/internal/audit"
 )
 
 func beginAtZero() { names.Logins.AtZero() }
@@ -32,6 +34,10 @@ func countCodeStep(ctx context.Context, err error) {
 	}
 }
 
+// countLogin counts a sign-in, and tells of one that is refused where it came from: not whose account was tried.
 func countLogin(ctx context.Context, outcome string) {
+	if outcome != "success" {
+		slog.WarnContext(ctx, "sign-in refused", "source", audit.OriginOf(ctx).IP, "outcome", outcome)
+	}
 	names.Logins.Add(ctx, 1, names.LoginOutcome.Is(outcome))
 }
