@@ -47,7 +47,8 @@ func (p *Platform) Redis() string {
 	if p.RedisURL != "" {
 		return p.RedisURL
 	}
-	u := url.URL{Scheme: "redis", User: url.UserPassword("", p.RedisPassword), Host: Address(PortsFrom(p.PortBase).Redis), Path: "/0"}
+	// By its name: redis-cli takes no address without one.
+	u := url.URL{Scheme: "redis", User: url.UserPassword("default", p.RedisPassword), Host: Address(PortsFrom(p.PortBase).Redis), Path: "/0"}
 	return u.String()
 }
 

@@ -69,7 +69,7 @@ func (r *Redis) conf() string { return filepath.Join(r.data, "redis.conf") }
 
 // URL is the server's address.
 func (r *Redis) URL() string {
-	u := url.URL{Scheme: "redis", User: url.UserPassword("", r.password), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port)), Path: "/0"}
+	u := url.URL{Scheme: "redis", User: url.UserPassword("default", r.password), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port)), Path: "/0"}
 	return u.String()
 }
 
