@@ -139,8 +139,7 @@ var limitsCountedAlone = drill{
 	Alert: "LimitsCountedAlone",
 	Fault: "Redis is given another password while it runs, and its clients are cut off.",
 	Inject: func(s *stage) {
-		s.Redis("config", "set", "requirepass", "another")
-		s.Redis("client", "kill", "type", "normal", "skipme", "no")
+		s.RedisSession("config set requirepass another", "client kill type normal skipme yes")
 		s.Load(200*time.Millisecond, s.readIntents)
 	},
 	Steps: func(s *stage) {

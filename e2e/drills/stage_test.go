@@ -278,7 +278,17 @@ func (s *stage) Redis(args ...string) {
 }
 
 func (s *stage) redisCommand(args ...string) *exec.Cmd {
-	return exec.CommandContext(context.WithoutCancel(s.t.Context()), "redis-cli", append([]string{"-u", s.Env("MPAC_REDIS_URL"), "--no-auth-warning"}, args...)...)
+	return exec.CommandContext(context.WithoutCancel(s.t.Context()), "redis-cli", append([]string{"-u", s.Env("MPAC_REDIS_URL"), "--no-auth-warning", "-e"}, args...)...)
+}
+
+// RedisSession runs lines at the platform's Redis, over one connection.
+func (s *stage) RedisSession(lines ...string) {
+	s.t.Helper()
+	cmd := s.redisCommand()
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("redis-cli %q: %v\n%s", lines, err, out)
+	}
 }
 
 // JSON runs mpac from the platform's side and reads what it writes.
