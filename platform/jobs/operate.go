@@ -51,7 +51,7 @@ func (q Queue) List(ctx context.Context, state, kind string, limit int) ([]Row, 
 	return all, err
 }
 
-// ErrNotDiscarded: only what was given up is taken up again or dropped by hand.
+// ErrNotDiscarded says that not all are discarded: only what was given up is taken up again or dropped by hand.
 var ErrNotDiscarded = errors.New("no such job, or it is not discarded")
 
 // Retry makes discarded jobs due at once, each with one more attempt to spare. All of them, or ErrNotDiscarded and none.

@@ -84,7 +84,7 @@ func StillUnbalanced(ctx context.Context, tx pgx.Tx, ids []string) (left []strin
 	return left, off, err
 }
 
-// ErrNotCompletable: what is wrong with the transaction is not one line that is missing.
+// ErrNotCompletable says that what is wrong with the transaction is not one line that is missing.
 var ErrNotCompletable = errors.New("not one line of a known form is missing")
 
 func complete(ctx context.Context, tx pgx.Tx, transaction string, who Approval, at time.Time) (Line, error) {

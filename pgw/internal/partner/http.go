@@ -124,7 +124,7 @@ func (s *Store) byHMAC(ctx huma.Context, call Call, header string) (Call, error)
 		return Call{}, AuthMalformed.New("Send HMAC-SHA256 <api_key>:<timestamp>:<signature>.")
 	}
 	// Also of a call that is refused: whoever looks into it must find out whose key it was.
-	call.Identity.APIKey = credential.APIKey
+	call.APIKey = credential.APIKey
 	key, err := s.Key(ctx.Context(), credential.APIKey)
 	if err != nil {
 		return call, err

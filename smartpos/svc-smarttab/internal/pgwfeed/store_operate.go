@@ -73,7 +73,7 @@ func (o Operator) Retry(ctx context.Context, intent string) (tried, left int, er
 	return tried, left, nil
 }
 
-// ErrNotParked: the event is not set aside, or was given up already.
+// ErrNotParked says that the event is not set aside, or was given up already.
 var ErrNotParked = errors.New("no such event is set aside")
 
 // Drop gives a parked event up. The database holds that two people said so. Later events of the same intent are tried again.
