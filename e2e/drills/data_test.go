@@ -15,11 +15,11 @@ import (
 	"github.com/mpac-cloud/mpac/internal/ops/machine"
 )
 
-// data are the drills of the rule group "data".
+// data are the drills of the rule group "data". What is about the last five minutes is done together, with others that can wait.
 var data = []batch{
 	{databaseSlow, redisEvicting},
 	{databasePoolExhausted, databaseDeadlocks},
-	{databaseTransactionOld, databaseConnectionsHigh, rowsWithoutPartition, redisMemoryHigh},
+	{databaseTransactionOld, gatewayConfigStale, databaseConnectionsHigh, rowsWithoutPartition, redisMemoryHigh, obsIngestFailing, prometheusStorageHigh},
 	{databaseWraparound},
 	{redisDown},
 }

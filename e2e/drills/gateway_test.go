@@ -10,11 +10,12 @@ import (
 	"github.com/mpac-cloud/mpac/internal/ops/api"
 )
 
-// gateway are the drills of the rule group "gateway".
+// gateway are the drills of the rule groups "gateway" and "obs"; what lasts five minutes is done with the drills of the data.
 var gateway = []batch{
 	{gatewayErrors, pagesNotDelivered},
-	{gatewayConfigStale, prometheusStorageHigh, obsIngestFailing},
-	{gatewayConfigRejected, ruleFailing},
+	{gatewayConfigRejected, ruleFailing, obsTargetDown},
+	{telemetryDropped},
+	{watchdog},
 }
 
 var gatewayErrors = drill{

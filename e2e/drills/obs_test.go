@@ -17,13 +17,6 @@ import (
 	"github.com/mpac-cloud/mpac/internal/ops/stack"
 )
 
-// obs are the drills of the rule group "obs"; some are done with those of the gateway.
-var obs = []batch{
-	{obsTargetDown},
-	{telemetryDropped},
-	{watchdog},
-}
-
 var obsTargetDown = drill{
 	Alert:  "ObsTargetDown",
 	Fault:  "Loki is stopped with SIGSTOP: its port is open and nothing answers.",

@@ -9,15 +9,15 @@ import (
 	"github.com/mpac-cloud/mpac/internal/ops/api"
 )
 
-// services are the drills of the rule group "services".
+// services are the drills of the rule group "services"; two of the promises' are done with them.
 var services = []batch{
 	{highErrorRate, panics},
 	{highLatency},
 	{paymentIntentSlow, deviceTokenSlow},
-	{dependencyDown},
+	{dependencyDown, errorBudgetBurnFast},
 	{serviceSilent},
 	{limitsCountedAlone},
-	{callersLimited},
+	{callersLimited, errorBudgetBurnSlow},
 }
 
 var highErrorRate = drill{
