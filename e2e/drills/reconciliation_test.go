@@ -73,13 +73,20 @@ mpac run matcher run --date "$DAY" || test $? -eq 2`)
 	},
 }
 
-// missing is a payment that PayPay's file of today lacks, matched like that.
-func (s *stage) missing(amount int64) {
+// missing are payments that PayPay's file of today lacks, matched like that.
+func (s *stage) missing(amounts ...int64) {
 	s.t.Helper()
-	attempt := s.sold(amount)
-	s.settled(today(), map[string]any{"kind": "missing_line", "merchant_payment_id": attempt})
+	var attempts []string
+	var without []map[string]any
+	for _, amount := range amounts {
+		attempt := s.sold(amount)
+		attempts, without = append(attempts, attempt), append(without, map[string]any{"kind": "missing_line", "merchant_payment_id": attempt})
+	}
+	// What was accepted in the last seconds before a file may be in the next one.
+	s.holds("they are in the past", "pgw", `select max(provider_accepted_at) < now() - interval '5 seconds' from pgw.payment_attempts where id = any($1)`, attempts)
+	s.settled(today(), without...)
 	s.matched(today())
-	s.holds("the exception is open", "pgw", `select exists (select from pgw.recon_exceptions where status = 'open' and gateway_id = $1)`, attempt)
+	s.holds("the exceptions are open", "pgw", `select count(*) = $2 from pgw.recon_exceptions where status = 'open' and gateway_id = any($1)`, attempts, len(attempts))
 }
 
 var reconciliationPastDue = drill{
@@ -100,8 +107,8 @@ mpac run matcher run --date "$DAY" || test $? -eq 2`)
 
 var unmatchedAmountHigh = drill{
 	Alert:  "UnmatchedAmountHigh",
-	Fault:  "PayPay's file of today lacks a payment of 1,200,000 yen.",
-	Inject: func(s *stage) { s.missing(1_200_000) },
+	Fault:  "PayPay's file of today lacks three payments of 400,000 yen each.",
+	Inject: func(s *stage) { s.missing(400_000, 400_000, 400_000) },
 	Steps: func(s *stage) {
 		s.Sees("mpac run matcher exceptions", "critical", "missing_at_provider")
 		s.Runbook(`DAY=$(mpac run matcher exceptions | awk '$3 == "critical" {print $1; exit}')

@@ -156,6 +156,11 @@ func TestAForgottenDayStaysLate(t *testing.T) {
 	if got := late(hour(25, 12)); got != 0 {
 		t.Errorf("run and still late by %v", got)
 	}
+	// The gateway learns of money of a day that was done with.
+	tamper(t, db, `UPDATE pgw.payment_attempts SET provider_accepted_at = provider_accepted_at - interval '1 day'`)
+	if got := late(hour(25, 12).Add(2 * time.Minute)); got == 0 {
+		t.Error("a day that was done with is never asked for again")
+	}
 }
 
 func tamper(t *testing.T, db *pgtest.DB, sql string) {

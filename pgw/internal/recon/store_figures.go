@@ -163,8 +163,11 @@ func (d *dayFigures) add(r pgwdb.ReconRunsSinceRow) {
 	}
 }
 
-// settledDays are days of a provider whose runs are done, of every contract that moved money: they need not be asked for again.
-type settledDays map[string]bool
+// settledDays are days of a provider whose runs are done, of every contract that moved money, with when that was asked last.
+type settledDays map[string]time.Time
+
+// askAgain is how often a day is asked for again that was found done: the gateway may learn of money of that day afterwards.
+const askAgain = time.Minute
 
 // sayLate says how long the oldest run is overdue that is not done, of the days that are looked back at; 0 when all is done or not
 // due. A day stays late when the next one comes.
@@ -177,7 +180,7 @@ func (known settledDays) sayLate(ctx context.Context, q *pgwdb.Queries, f *forma
 			return err
 		}
 		overdue := at.Sub(to.Add(lateAfter))
-		if overdue <= 0 || known[f.Provider+date] {
+		if overdue <= 0 || at.Sub(known[f.Provider+date]) < askAgain {
 			continue
 		}
 		missing, err := misses(ctx, q, f.Provider, date, from, to, runs)
@@ -187,7 +190,7 @@ func (known settledDays) sayLate(ctx context.Context, q *pgwdb.Queries, f *forma
 		if missing {
 			oldest = max(oldest, overdue)
 		} else {
-			known[f.Provider+date] = true
+			known[f.Provider+date] = at
 		}
 	}
 	say(names.ReconLate, oldest.Seconds(), names.Provider.Is(f.Provider))
