@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -27,6 +28,7 @@ func TestPlatform(t *testing.T) {
 		{"demos side by side", demosSideBySide},
 		{"a machine reads the demo", aMachineReadsTheDemo},
 		{"each process killed", eachProcessKilled},
+		{"a process restarted by its name", aProcessRestarted},
 		{"the supervisor killed", theSupervisorKilled},
 		{"stopped and started again", stoppedAndStarted},
 	} {
@@ -109,6 +111,22 @@ func eachProcessKilled(t *testing.T, p *Platform) {
 	}
 	if out, err := p.demo(t); err != nil {
 		t.Errorf("after every process was killed: %v\n%s", err, out)
+	}
+}
+
+// One that ends when it is asked to, one that waits for its clients, one that hangs.
+func aProcessRestarted(t *testing.T, p *Platform) {
+	p.Signal("svc-portal", syscall.SIGSTOP)
+	for _, name := range []string{"edge", "postgres", "svc-portal"} {
+		before := p.Child(name)
+		out := p.MPAC("restart", name)
+		if after := p.Child(name); after.PID == before.PID || !after.Ready || !strings.Contains(out, name+" was started again") {
+			t.Errorf("%s: before %+v, after %+v; it said %q", name, before, after, out)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), filepath.Join(p.bin, "mpac"), "restart", "nobody", "--dir", p.dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "edge, pgw-backend") {
+		t.Errorf("an unknown name: %v, %s", err, out)
 	}
 }
 
