@@ -50,6 +50,7 @@ var databasePoolExhausted = drill{
 		s.Load(100*time.Millisecond, func(ctx context.Context) { _ = till.Get(ctx, "/api/v1/orders", nil, nil) })
 	},
 	Steps: func(s *stage) {
+		s.Logs(`{service_name="svc-smarttab"} | severity_text="ERROR"`)
 		s.Sees(`psql "$MPAC_SMARTPOS_DATABASE_URL" -c "select application_name, state, count(*), left(min(query), 60) as query from pg_stat_activity where pid in (select unnest(pg_blocking_pids(pid)) from pg_stat_activity) group by 1, 2"`, "import")
 		s.Runbook(`psql "$MPAC_SMARTPOS_DATABASE_URL" -c "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'import'"`)
 	},

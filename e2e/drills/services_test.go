@@ -62,6 +62,7 @@ var highLatency = drill{
 		s.Load(200*time.Millisecond, s.listStores())
 	},
 	Steps: func(s *stage) {
+		s.Logs(`{service_name="svc-portal"} | took > 500000000`)
 		s.Sees(`psql "$MPAC_SMARTPOS_DATABASE_URL" -c "select application_name, state, count(*), left(min(query), 60) as query from pg_stat_activity where pid in (select unnest(pg_blocking_pids(pid)) from pg_stat_activity) group by 1, 2"`, "report")
 		s.Runbook(`psql "$MPAC_SMARTPOS_DATABASE_URL" -c "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'report'"`)
 	},
@@ -87,6 +88,7 @@ var paymentIntentSlow = drill{
 		})
 	},
 	Steps: func(s *stage) {
+		s.Logs(`{service_name="pgw-backend"} | route="/v1/payment_intents/:id/confirm" | took > 400000000`)
 		s.Sees("mpac doctor", "it plays 1 faults")
 		s.Runbook(`curl -fsS -X DELETE "$MPAC_SANDBOX_URL/api/faults"`)
 	},
