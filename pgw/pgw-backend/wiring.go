@@ -119,7 +119,7 @@ func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.S
 		server: server, intents: intents, refunds: refunds, events: events, hub: hub, jobs: queue, db: db, stats: cfg.Stats,
 		figures: []stats.Read{
 			intents.Figures(), resolution.Figures(db, providers.Names()), events.Figures(), partitions.Figures(), recon.StatsOf(db, now), jobs.Figures(db, pgwdb.JobSchema),
-			postgres.Figures(db, "pgw"), redis.Figures(cache, "pgw"),
+			postgres.Figures(db, "pgw", "pgw.sessions"), redis.Figures(cache, "pgw"),
 		},
 	}, nil
 }

@@ -45,15 +45,15 @@ func observePool(pool *pgxpool.Pool) {
 }
 
 // Figures reads PostgreSQL's own figures of the pool's database. name is the database's in metrics, whatever it is called where it
-// runs. What belongs to other roles is in it as far as the role may see it.
-func Figures(pool *pgxpool.Pool, name string) stats.Read {
+// runs. sessions is the function that counts the sessions of all roles: a role by itself sees its own alone.
+func Figures(pool *pgxpool.Pool, name, sessions string) stats.Read {
 	return stats.Read{
 		Of: []*names.Observed{
 			names.PGConnections, names.PGLimit, names.PGTx, names.PGBlocks, names.PGRows, names.PGSize, names.PGDeadlocks, names.PGWaiting,
 			names.PGOldestTx, names.PGDead, names.PGWraparound,
 		},
 		Take: func(ctx context.Context, say names.Say) error {
-			f, err := readFigures(ctx, pool)
+			f, err := readFigures(ctx, pool, sessions)
 			if err != nil {
 				return fmt.Errorf("postgresql's figures: %w", err)
 			}
@@ -70,22 +70,19 @@ type figures struct {
 	Waiting, OldestTx, Dead, Frozen                      float64
 }
 
-func readFigures(ctx context.Context, pool *pgxpool.Pool) (figures, error) {
+func readFigures(ctx context.Context, pool *pgxpool.Pool, sessions string) (figures, error) {
 	rows, err := pool.Query(ctx, `
-		WITH sessions AS (SELECT state, xact_start FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'),
-		dead AS (SELECT coalesce(sum(n_dead_tup), 0) AS rows FROM pg_stat_user_tables)
-		SELECT (SELECT count(*) FROM sessions WHERE state = 'active')::float8 AS active,
-			(SELECT count(*) FROM sessions WHERE state = 'idle' OR state IS NULL)::float8 AS idle,
-			(SELECT count(*) FROM sessions WHERE state LIKE 'idle in transaction%')::float8 AS idle_in_transaction,
+		WITH dead AS (SELECT coalesce(sum(n_dead_tup), 0) AS rows FROM pg_stat_user_tables)
+		SELECT s.active::float8 AS active, s.idle::float8 AS idle, s.idle_in_transaction::float8 AS idle_in_transaction,
 			current_setting('max_connections')::float8 AS "limit",
 			d.xact_commit::float8 AS commits, d.xact_rollback::float8 AS rollbacks, d.blks_hit::float8 AS blocks_hit, d.blks_read::float8 AS blocks_read,
 			d.tup_inserted::float8 AS inserted, d.tup_updated::float8 AS updated, d.tup_deleted::float8 AS deleted, d.tup_fetched::float8 AS fetched,
 			d.deadlocks::float8 AS deadlocks, pg_database_size(current_database())::float8 AS size,
 			(SELECT count(*) FROM pg_locks l WHERE NOT l.granted AND (l.database IS NULL OR l.database = d.datid))::float8 AS waiting,
-			coalesce((SELECT extract(epoch FROM now() - min(xact_start)) FROM sessions), 0)::float8 AS oldest_tx,
+			s.oldest AS oldest_tx,
 			(SELECT rows FROM dead)::float8 AS dead,
 			(SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database())::float8 AS frozen
-		FROM pg_stat_database d WHERE d.datname = current_database()`)
+		FROM pg_stat_database d, `+sessions+`() s WHERE d.datname = current_database()`)
 	if err != nil {
 		return figures{}, err
 	}

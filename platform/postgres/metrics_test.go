@@ -16,7 +16,7 @@ import (
 // A service's own role reads all of PostgreSQL's figures.
 func TestFiguresAreAllThere(t *testing.T) {
 	t.Parallel()
-	read := postgres.Figures(pgtest.New(t, migration).Pool("platform_test_reader"), "pgw")
+	read := postgres.Figures(pgtest.New(t, migration).Pool("platform_test_reader"), "pgw", "public.sessions")
 	said := map[*names.Observed]float64{}
 	err := read.Take(t.Context(), func(of *names.Observed, value float64, attrs ...attribute.KeyValue) {
 		if len(attrs) == 0 || attrs[0] != names.Database.Is("pgw") {

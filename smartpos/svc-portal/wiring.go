@@ -132,7 +132,7 @@ func (a *app) work(keys *signing.DB) error {
 	}
 	a.outbox.Jobs = a.jobs
 	a.figures = []stats.Read{
-		a.outbox.Figures(), figures.Read(a.db, a.clock), jobs.Figures(a.db, mpacdb.PortalJobSchema), postgres.Figures(a.db, "mpacdb"),
+		a.outbox.Figures(), figures.Read(a.db, a.clock), jobs.Figures(a.db, mpacdb.PortalJobSchema), postgres.Figures(a.db, "mpacdb", "portal.sessions"),
 	}
 	a.server.Ready.Add("postgresql", func(ctx context.Context) error { return a.db.Ping(ctx) })
 	// The first keys are made here, so that whoever asks for them once the service is ready finds them.

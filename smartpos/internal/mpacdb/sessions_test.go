@@ -1,0 +1,24 @@
+package mpacdb_test
+
+import (
+	"testing"
+
+	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb/mpacdbtest"
+)
+
+// The portal's own role counts the sessions of all: what alerts must see are the others'.
+func TestSessionsOfAllRolesAreCounted(t *testing.T) {
+	t.Parallel()
+	db := mpacdbtest.New(t)
+	forgotten, err := db.AdminPool().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = forgotten.Rollback(t.Context()) }()
+	var open int
+	var oldest float64
+	err = db.Pool("svc_portal").QueryRow(t.Context(), "SELECT idle_in_transaction, oldest FROM portal.sessions()").Scan(&open, &oldest)
+	if err != nil || open != 1 || oldest <= 0 {
+		t.Errorf("%d open transactions, the oldest of %v s, %v", open, oldest, err)
+	}
+}
