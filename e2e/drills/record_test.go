@@ -27,10 +27,14 @@ const tableHead = `# Runbooks
 One for each alert, of its name: what it means for the business, where to look, what to do on one machine and in the cloud, what not to do,
 and when it is over. A page calls somebody now, at night too; a ticket is for working hours, today; ` + "`none`" + ` calls nobody.
 
+Commands for one machine (` + "`sh`" + `) are typed in the folder where the platform's ` + "`.mpac`" + ` is, with ` + "`bin/`" + ` in the PATH, after ` + "`set -a; eval \"$(mpac env)\"`" + `. Those for the
+cloud (` + "`console`" + `) name production; names of other environments differ by their last word.
+
 Each runbook was followed: ` + "`make drills`" + ` starts a platform with the real Prometheus, Alertmanager and Loki, injects the fault, waits until
-the alert is heard where its severity goes, runs the runbook's own commands, and waits until the alert is over, a sale in cash and
-one by QR complete, and ` + "`mpac doctor`" + ` has nothing to act on. ` + "`MPAC_DRILLS=RedisDown,Panics make drills`" + ` does some. The rules wait less in a drill (windows
-of a minute, evaluated every two seconds); their thresholds are those of production. The commands for the cloud are not part of it.
+the alert is heard where its severity goes, runs the runbook's own commands, and waits until the alert is over, a sale in cash and one by
+QR complete, and ` + "`mpac doctor`" + ` has nothing to act on. ` + "`MPAC_DRILLS=RedisDown,gateway make drills`" + ` does some, by alert or rule group. The rules wait
+less in a drill (windows of a minute, evaluated every two seconds); their thresholds are those of production. The commands for the cloud are
+not part of it.
 
 "Heard" is the time from the fault to the page, "well" from the runbook's first step to the end of the alert, both in a drill.
 `
