@@ -18,8 +18,8 @@ import (
 // data are the drills of the rule group "data". What is about the last five minutes is done together, with others that can wait.
 var data = []batch{
 	{databaseSlow, redisEvicting},
-	{databasePoolExhausted, databaseDeadlocks},
-	{databaseTransactionOld, gatewayConfigStale, databaseConnectionsHigh, rowsWithoutPartition, redisMemoryHigh, obsIngestFailing, prometheusStorageHigh},
+	{databasePoolExhausted, databaseDeadlocks, rowsWithoutPartition},
+	{databaseTransactionOld, gatewayConfigStale, databaseConnectionsHigh, redisMemoryHigh, obsIngestFailing, prometheusStorageHigh},
 	{databaseWraparound},
 	{redisDown},
 }
