@@ -116,3 +116,18 @@ func TestTheTableIsReadAsItIsWritten(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A row tells what its drill does: a drill that was changed must be done again.
+func TestTheTableTellsTheDrills(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(runbooks, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := parseTable(string(page))
+	for _, d := range allDrills() {
+		if r := rows[d.Alert]; r.Date != "" && r.Fault != strings.ReplaceAll(d.Fault, "|", `\|`) {
+			t.Errorf("%s: docs/runbooks/README.md has the fault %q, the drill does %q", d.Alert, r.Fault, d.Fault)
+		}
+	}
+}
