@@ -8,12 +8,15 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	trace "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/encoding/gzip" // the Collector sends compressed
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -21,6 +24,7 @@ import (
 type traceStore struct {
 	collector.UnimplementedTraceServiceServer
 
+	refuse atomic.Bool // as one that is full or broken
 	mu     sync.Mutex
 	traces map[string]*trace.TracesData // by trace id, hex
 }
@@ -46,6 +50,9 @@ func newTraceStore(t *testing.T) (s *traceStore, otlp, query string) {
 
 // Export takes spans, each resource's spans of one trace together.
 func (s *traceStore) Export(_ context.Context, r *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+	if s.refuse.Load() {
+		return nil, status.Error(codes.InvalidArgument, "refused")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, resource := range r.GetResourceSpans() {
