@@ -423,7 +423,7 @@ func (s *stackUp) telemetryIsRefused(t *testing.T) {
 
 func (s *stackUp) push(t *testing.T, path, body string) {
 	t.Helper()
-	answer, err := http.Post(s.Env("MPAC_OTLP_URL")+path, "application/json", strings.NewReader(body)) //nolint:noctx // a test's
+	answer, err := http.Post(s.Env("MPAC_OTLP_URL")+path, "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Error(err)
 		return
