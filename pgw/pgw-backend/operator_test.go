@@ -674,6 +674,40 @@ func TestOneProviderPaymentSettlesOneItem(t *testing.T) {
 	wantField(t, "the same payment", err, "provider_payment_id")
 }
 
+// A proposal whose id at the provider has become another payment's cannot be approved; it can always be ended.
+func TestAProposalOfAnothersIDCanBeEnded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	taken := attempt(b.paid())
+	meanwhile := func(id string) { // it becomes another partner's: ids are the provider's, not a tenant's
+		b.t.Helper()
+		if _, err := b.admin.Exec(t.Context(), `UPDATE pgw.payment_attempts SET provider_payment_id = $2, partner_id = 'cp_other' WHERE id = $1`, taken, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := b.unanswered(paypaytest.DropBefore)
+	i := b.item()
+	p := b.proposed(i, resolution.Succeeded)
+	meanwhile(p.ProviderPaymentID)
+	_, err := b.operators().Approve(t.Context(), p.ID, "", taro)
+	wantField(t, "another's id", err, "provider_payment_id")
+	if r, err := b.operators().Reject(t.Context(), p.ID, "it is another payment's", taro); err != nil || r.State != resolution.Rejected {
+		t.Fatalf("reject: %+v, %v", r, err)
+	}
+	again := b.found(i, resolution.Succeeded)
+	again.ProviderPaymentID += "x"
+	if p, err = b.operators().Propose(t.Context(), again, hanako); err != nil {
+		t.Fatalf("propose anew: %v", err)
+	}
+	// And when the provider's answer settles it first, approving it supersedes.
+	meanwhile(p.ProviderPaymentID)
+	b.paypay.SetSilent(false)
+	b.until("the provider says that nothing moved", time.Hour, func() bool { return b.status(in) == "failed" })
+	if r, err := b.operators().Approve(t.Context(), p.ID, "", taro); err != nil || r.State != resolution.Superseded {
+		t.Errorf("approve: %+v, %v", r, err)
+	}
+}
+
 // operator gives a command as a process of its own. When point is one of the transaction's, the process is killed there, and the
 // command is given again.
 func (m *machine) operator(point, transaction string, args ...string) map[string]any {

@@ -458,24 +458,21 @@ func (q *Queries) OperatorNeeded(ctx context.Context) ([]OperatorNeededRow, erro
 }
 
 const providerPaymentHolder = `-- name: ProviderPaymentHolder :one
-SELECT a.id FROM pgw.payment_attempts a
-WHERE a.provider = (SELECT i.provider FROM pgw.payment_attempts i WHERE i.id = $1)
-  AND a.provider_payment_id = $2 AND a.mode = $3 AND a.id <> $1
-LIMIT 1
+SELECT coalesce(pgw.provider_payment_holder($1, $2, $3), '')::text AS holder
 `
 
 type ProviderPaymentHolderParams struct {
 	ItemID            string
-	ProviderPaymentID *string
+	ProviderPaymentID string
 	Mode              string
 }
 
-// Another attempt that the item's provider knows by this id. Ids of the two modes are two worlds.
+// Another attempt that the item's provider knows by this id, whoever's; empty: none.
 func (q *Queries) ProviderPaymentHolder(ctx context.Context, arg ProviderPaymentHolderParams) (string, error) {
 	row := q.db.QueryRow(ctx, providerPaymentHolder, arg.ItemID, arg.ProviderPaymentID, arg.Mode)
-	var id string
-	err := row.Scan(&id)
-	return id, err
+	var holder string
+	err := row.Scan(&holder)
+	return holder, err
 }
 
 const providerRefundHolder = `-- name: ProviderRefundHolder :one

@@ -188,6 +188,10 @@ func (s *Service) approve(ctx context.Context, tx pgx.Tx, in intent.Intent, r Re
 	if err := r.still(item); err != nil {
 		return r, err
 	}
+	// Meanwhile the id may have become another's. Then nobody can approve, and whoever rejects makes room for another proposal.
+	if err := alone(ctx, tx, r.place(), r.Proposal); err != nil {
+		return r, err
+	}
 	if in, r.ItemStatus, err = s.settle(ctx, tx, r); err != nil {
 		return r, err
 	}
@@ -254,10 +258,8 @@ func (s *Service) toDecide(ctx context.Context, resolutionID, note string, who P
 	var r Resolution
 	err = postgres.InReadTx(ctx, s.db, operating, "pgw.resolution.get", func(ctx context.Context, tx pgx.Tx) error {
 		row, err := pgwdb.New(tx).Resolution(ctx, resolutionID)
-		if r, err = found(row, err, resolutionID); err != nil || r.State != Proposed {
-			return err
-		}
-		return alone(ctx, tx, r.place(), r.Proposal)
+		r, err = found(row, err, resolutionID)
+		return err
 	})
 	return r, who, err
 }
@@ -311,7 +313,7 @@ func (s *Service) look(ctx context.Context, p Proposal) (at place, err error) {
 	return at, err
 }
 
-// alone makes sure that what the provider calls this payment or refund is none of another, whoever's. tx sees every tenant.
+// alone makes sure that what the provider calls this payment or refund is none of another, whoever's.
 func alone(ctx context.Context, tx pgx.Tx, at place, p Proposal) error {
 	q := pgwdb.New(tx)
 	var field, holder string
@@ -319,7 +321,7 @@ func alone(ctx context.Context, tx pgx.Tx, at place, p Proposal) error {
 	switch {
 	case p.ProviderPaymentID != "":
 		field = "provider_payment_id"
-		holder, err = q.ProviderPaymentHolder(ctx, pgwdb.ProviderPaymentHolderParams{ItemID: p.ItemID, ProviderPaymentID: &p.ProviderPaymentID, Mode: at.mode})
+		holder, err = q.ProviderPaymentHolder(ctx, pgwdb.ProviderPaymentHolderParams{ItemID: p.ItemID, ProviderPaymentID: p.ProviderPaymentID, Mode: at.mode})
 	case p.ProviderRefundID != "":
 		field = "provider_refund_id"
 		holder, err = q.ProviderRefundHolder(ctx, pgwdb.ProviderRefundHolderParams{
@@ -329,7 +331,7 @@ func alone(ctx context.Context, tx pgx.Tx, at place, p Proposal) error {
 		return nil
 	}
 	switch {
-	case postgres.IsNoRows(err):
+	case postgres.IsNoRows(err) || err == nil && holder == "":
 		return nil
 	case err != nil:
 		return fmt.Errorf("look for the provider's id: %w", err)

@@ -25,11 +25,8 @@ UNION ALL
 SELECT r.partner_id, r.mode, r.payment_intent_id, r.status FROM pgw.refunds r WHERE r.id = @id;
 
 -- name: ProviderPaymentHolder :one
--- Another attempt that the item's provider knows by this id. Ids of the two modes are two worlds.
-SELECT a.id FROM pgw.payment_attempts a
-WHERE a.provider = (SELECT i.provider FROM pgw.payment_attempts i WHERE i.id = @item_id)
-  AND a.provider_payment_id = @provider_payment_id AND a.mode = @mode AND a.id <> @item_id
-LIMIT 1;
+-- Another attempt that the item's provider knows by this id, whoever's; empty: none.
+SELECT coalesce(pgw.provider_payment_holder(@item_id, @provider_payment_id, @mode), '')::text AS holder;
 
 -- name: ProviderRefundHolder :one
 -- Another refund of the payment that the provider knows by this id.

@@ -1,0 +1,15 @@
+-- +goose Up
+-- Another attempt that the item's provider knows by this id, whoever's it is; NULL: none. Ids of the two modes are two worlds. It sees
+-- every tenant, for its own length only, so that what is approved in the transaction of one tenant can ask it there.
+-- +goose StatementBegin
+CREATE FUNCTION pgw.provider_payment_holder(item_id text, payment_id text, of_mode text) RETURNS text LANGUAGE plpgsql STABLE
+SET mpac.cross_tenant = 'pgw.resolution'
+AS $$
+BEGIN
+    RETURN (SELECT a.id FROM pgw.payment_attempts a
+        WHERE a.provider = (SELECT i.provider FROM pgw.payment_attempts i WHERE i.id = item_id)
+          AND a.provider_payment_id = payment_id AND a.mode = of_mode AND a.id <> item_id
+        LIMIT 1);
+END
+$$;
+-- +goose StatementEnd
