@@ -220,6 +220,29 @@ func TestAlertmanagerTakesItsConfiguration(t *testing.T) {
 	}
 }
 
+// Labels that are missing on both sides count as equal to Alertmanager. So what silences others is one alert by its name, or must
+// have the label by which they belong together; else any page would silence tickets of other things.
+func TestOnlyWhatBelongsTogetherIsSilenced(t *testing.T) {
+	t.Parallel()
+	var config struct {
+		InhibitRules []struct {
+			SourceMatchers []string `yaml:"source_matchers"`
+			TargetMatchers []string `yaml:"target_matchers"`
+		} `yaml:"inhibit_rules"`
+	}
+	if err := yaml.Unmarshal(read(t, "alertmanager/alertmanager.yml"), &config); err != nil || len(config.InhibitRules) == 0 {
+		t.Fatalf("%d rules, %v", len(config.InhibitRules), err)
+	}
+	for _, r := range config.InhibitRules {
+		named := slices.ContainsFunc(r.SourceMatchers, func(m string) bool {
+			return strings.HasPrefix(m, "alertname = ") || strings.HasSuffix(m, ` != ""`)
+		})
+		if !named {
+			t.Errorf("whatever matches %v silences %v", r.SourceMatchers, r.TargetMatchers)
+		}
+	}
+}
+
 func TestLokiTakesItsConfiguration(t *testing.T) {
 	t.Parallel()
 	loki := tool(t, "loki", "loki")
