@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -555,5 +556,27 @@ func TestStoppedLooking(t *testing.T) {
 	}
 	if got := a.Status("mpac-pgw-dev"); got != "CREATE_IN_PROGRESS" {
 		t.Errorf("the stack is %q", got)
+	}
+}
+
+// A stack of before there was a task for operators' commands gets what its live colour runs, whatever version is deployed.
+func TestANewTaskHasTheLiveImage(t *testing.T) {
+	t.Parallel()
+	const image, template = "          image: {parameter: SvcSmarttabOperatorImage, repository: mpac/svc-smarttab}\n", "smartpos/ecs-stack.yaml"
+	files, _ := enginetest.Changed(t, "manifest.yaml", func(text string) string { return strings.Replace(text, image, "", 1) }).(fstest.MapFS)
+	text := string(files[template].Data)
+	head, rest, _ := strings.Cut(text, "  SvcSmarttabOperatorImage:\n")
+	_, rest, _ = strings.Cut(rest, "  SvcSmarttabMaxCapacity:\n")
+	text = strings.ReplaceAll(head+"  SvcSmarttabMaxCapacity:\n"+rest, "Image: !Ref SvcSmarttabOperatorImage", "Image: !Ref SvcSmarttabBlueImage\n          StartTimeout: 60")
+	files[template] = &fstest.MapFile{Data: []byte(strings.Replace(text, "          - SvcSmarttabOperatorImage\n", "", 1))}
+
+	a := enginetest.New(t, "dev")
+	enginetest.Deploy(t, a.Open(t, "dev", "v1", files), "smartpos")
+	for _, version := range []string{"", "v2"} {
+		enginetest.Deploy(t, a.Open(t, "dev", version), "smartpos")
+		now := a.Parameters("mpac-smartpos-dev")
+		if got := now["SvcSmarttabOperatorImage"]; got != now["SvcSmarttabBlueImage"] || !strings.HasSuffix(got, a.Push("mpac/svc-smarttab", "v1")) {
+			t.Errorf("deployed %q, operators run %s", version, got)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mpac-cloud/mpac/infra/engine/cloud"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
 	"github.com/mpac-cloud/mpac/infra/template"
 )
@@ -105,7 +106,7 @@ func (e *Engine) outputsOf(source manifest.Source) (value string, known bool, wa
 	return strings.Join(values, ","), true, nil, nil
 }
 
-// imagesOf sets the images that releases move: those of both colours and of the migrate task. A stack that is there keeps its own.
+// imagesOf sets the images that releases move: those of both colours and of the tasks. A stack that is there keeps its own.
 func (e *Engine) imagesOf(ctx context.Context, s *manifest.Stack, values map[string]string) error {
 	want := map[string]string{} // parameter: repository
 	for _, service := range s.Services {
@@ -128,6 +129,10 @@ func (e *Engine) imagesOf(ctx context.Context, s *manifest.Stack, values map[str
 			values[parameter] = now.Parameters[parameter]
 			continue
 		}
+		if image := liveImage(s, now, want[parameter]); image != "" && !e.unstarted(s) {
+			values[parameter] = image
+			continue
+		}
 		address, err := e.image(ctx, want[parameter])
 		if err != nil {
 			return err
@@ -135,6 +140,20 @@ func (e *Engine) imagesOf(ctx context.Context, s *manifest.Stack, values map[str
 		values[parameter] = address
 	}
 	return nil
+}
+
+// liveImage is what the live colour of a service runs; empty when there is none. It is what a task of the service's image gets in a
+// stack of before there was that task.
+func liveImage(s *manifest.Stack, now *cloud.Stack, repository string) string {
+	if now == nil {
+		return ""
+	}
+	for _, service := range s.Services {
+		if live, whole := Live(service, now.Parameters); whole && service.Image == repository {
+			return now.Parameters[service.ImageParameter(live)]
+		}
+	}
+	return ""
 }
 
 // ErrRelease is in the error of a deployment while a release is under way.

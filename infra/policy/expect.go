@@ -83,15 +83,15 @@ var systems = map[string]system{
 			"kms:Encrypt on ${SealKey.Arn}":                      {"SvcPortalTaskRole"},
 			"kms:Decrypt on ${SealKey.Arn}":                      {"SvcPortalTaskRole"},
 			"kms:Decrypt on ${DataKey.Arn}": {
-				"KongExecutionRole", "MigrateExecutionRole", "SeedExecutionRole", "SvcPortalExecutionRole", "SvcSmarttabExecutionRole",
+				"KongExecutionRole", "MigrateExecutionRole", "SeedExecutionRole", "SvcPortalExecutionRole", "SvcSmarttabExecutionRole", "SvcSmarttabOperatorExecutionRole",
 			},
 			// The owner's password is the migrate task's alone.
 			"secretsmanager:GetSecretValue on ${Database.MasterUserSecret.SecretArn}":               {"MigrateExecutionRole"},
 			"secretsmanager:GetSecretValue on ${RedisAuthToken}":                                    {"KongExecutionRole"},
-			"secretsmanager:GetSecretValue on ${RedisUrl}":                                          {"SvcPortalExecutionRole", "SvcSmarttabExecutionRole"},
+			"secretsmanager:GetSecretValue on ${RedisUrl}":                                          {"SvcPortalExecutionRole", "SvcSmarttabExecutionRole", "SvcSmarttabOperatorExecutionRole"},
 			"secretsmanager:GetSecretValue on ${SeedAdminPassword}":                                 {"SeedExecutionRole"},
-			"secretsmanager:GetSecretValue on " + secret + "mpac-smartpos/{env}/pgw-partner-AbCdEf": {"SvcPortalExecutionRole", "SvcSmarttabExecutionRole"},
-			"secretsmanager:GetSecretValue on " + secret + "mpac-smartpos/{env}/otlp-token-AbCdEf":  {"KongExecutionRole", "SvcPortalExecutionRole", "SvcSmarttabExecutionRole"},
+			"secretsmanager:GetSecretValue on " + secret + "mpac-smartpos/{env}/pgw-partner-AbCdEf": {"SvcPortalExecutionRole", "SvcSmarttabExecutionRole", "SvcSmarttabOperatorExecutionRole"},
+			"secretsmanager:GetSecretValue on " + secret + "mpac-smartpos/{env}/otlp-token-AbCdEf":  {"KongExecutionRole", "SvcPortalExecutionRole", "SvcSmarttabExecutionRole", "SvcSmarttabOperatorExecutionRole"},
 		},
 	},
 	"pgw": {
@@ -257,8 +257,9 @@ var databaseMemoryGib = map[string]int{"db.t4g.medium": 4, "db.t4g.large": 8, "d
 
 // sharedRoles are roles of more than one task definition, and why that is right.
 var sharedRoles = []string{
-	"SvcPortalTaskRole [Seed SvcPortal]",      // the seed works as svc-portal does
-	"PgwBackendTaskRole [Partner PgwBackend]", // partners are made as pgw-backend
+	"SvcPortalTaskRole [Seed SvcPortal]",                    // the seed works as svc-portal does
+	"PgwBackendTaskRole [Partner PgwBackend]",               // partners are made as pgw-backend
+	"SvcSmarttabTaskRole [SvcSmarttab SvcSmarttabOperator]", // operators' commands are svc-smarttab's
 }
 
 // openVariables are variables and parameters that have a name like a secret's and are none.

@@ -85,6 +85,7 @@ var rules = []struct {
 	{name: "secrets", each: checkSecrets},
 	{name: "sizes", whole: checkSizes},
 	{name: "tasks", each: checkTasks},
+	{name: "commands", whole: checkCommands},
 	{name: "telemetry", each: checkTelemetry},
 	{name: "scaling", whole: checkScaling},
 	{name: "release", whole: checkRelease},

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -201,6 +203,34 @@ func (c *checker) sockets(task *template.Resource, container any) {
 
 // terminals at once, of the platform's targets.
 const terminals = 400_000
+
+// checkCommands: what `mpac deploy run` starts serves nothing, and is no half of a service: a half that is not live runs the version before.
+func checkCommands(c *checker, system string, stacks []*template.Stack) {
+	serving := map[string]bool{}
+	for _, s := range of(stacks, "AWS::ECS::Service") {
+		serving[s.Ref("TaskDefinition").Resource] = true
+	}
+	for _, s := range c.world.Manifest.Systems[system] {
+		stack := c.world.Stacks[s.Name]
+		if stack == nil {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Tasks)) {
+			definition, _ := stack.Outputs[s.Tasks[name].Definition].(template.Reference)
+			task := stack.Resources[definition.Resource]
+			if task == nil || task.Type != "AWS::ECS::TaskDefinition" {
+				c.say(name, "%s is no task definition", s.Tasks[name].Definition)
+				continue
+			}
+			container := containerOf(task, s.Tasks[name].Container)
+			if serving[task.Name] || template.Text(template.At(container, "Command.0")) == "serve" {
+				c.say(task.Name, "mpac deploy run %s %s starts a service's own task", s.Name, name)
+			}
+			c.want(task.Name, name+": its log", template.Text(stack.Outputs[s.Tasks[name].LogGroup]), template.Text(template.At(container, "LogConfiguration.Options.awslogs-group")))
+			c.want(task.Name, name+": its log's prefix", s.Tasks[name].LogPrefix, template.Text(template.At(container, "LogConfiguration.Options.awslogs-stream-prefix")))
+		}
+	}
+}
 
 // checkScaling: counts by environment; scaling owns them; 60% CPU, 70% memory, requests per target; out in 60 s, in in 300 s.
 func checkScaling(c *checker, system string, stacks []*template.Stack) {

@@ -199,7 +199,7 @@ func (r *Release) carryOut(ctx context.Context, s *manifest.Stack, moves []move)
 	}
 	for _, stage := range r.Stages {
 		r.Tell(s.Name, "%d%% to %s", stage.Percent, r.Engine.Version)
-		err := r.Engine.Set(ctx, s, weights(moves, stage.Percent))
+		err := r.Engine.Set(ctx, s, r.shares(s, moves, stage.Percent))
 		if err == nil {
 			err = r.watch(ctx, s, moves, stage)
 		}
@@ -286,11 +286,23 @@ func (r *Release) steady(ctx context.Context, s *manifest.Stack, moves []move) e
 	return nil
 }
 
-func weights(moves []move, percent int) map[string]string {
+// shares are the weights that give the new versions a share of the traffic. Operators' commands are of the version that has all of it:
+// while two versions share it those of the version before, which know the state that both write.
+func (r *Release) shares(s *manifest.Stack, moves []move, percent int) map[string]string {
+	now := r.Engine.Stack(s.Name)
 	change := map[string]string{}
 	for _, m := range moves {
 		change[m.service.WeightParameter(m.to)] = strconv.Itoa(percent)
 		change[m.service.WeightParameter(m.from)] = strconv.Itoa(100 - percent)
+		of := m.from
+		if percent == 100 {
+			of = m.to
+		}
+		for name, task := range s.Tasks {
+			if name != "migrate" && task.Image != nil && task.Image.Repository == m.service.Image {
+				change[task.Image.Parameter] = now.Parameters[m.service.ImageParameter(of)]
+			}
+		}
 	}
 	return change
 }
@@ -353,7 +365,7 @@ func (r *Release) back(ctx context.Context, s *manifest.Stack, moves []move, why
 	// Also when the operator has pressed Ctrl-C: a half-moved service is not a state to leave.
 	ctx = context.WithoutCancel(ctx)
 	r.Tell(s.Name, "going back: %v", why)
-	if err := r.Engine.Set(ctx, s, weights(moves, 0)); err != nil {
+	if err := r.Engine.Set(ctx, s, r.shares(s, moves, 0)); err != nil {
 		return fmt.Errorf("going back FAILED, do it by hand (mpac deploy rollback --env %s): %w (it went back because: %w)", r.Engine.Env, err, why)
 	}
 	r.Tell(s.Name, "the version before has all of the traffic")
@@ -412,7 +424,7 @@ func (r *Release) Rollback(ctx context.Context, s *manifest.Stack, names []strin
 			return err
 		}
 	}
-	if err := r.Engine.Set(ctx, s, weights(moves, 100)); err != nil {
+	if err := r.Engine.Set(ctx, s, r.shares(s, moves, 100)); err != nil {
 		return fmt.Errorf("%w", err)
 	}
 	for _, m := range moves {

@@ -320,3 +320,66 @@ func TestServices(t *testing.T) {
 		t.Errorf("kong has no colours: %v", err)
 	}
 }
+
+// Operators' commands are of the version that has the traffic: of the new one from the end of its release, of the old one after going back.
+func TestOperatorsCommandsFollowTheTraffic(t *testing.T) {
+	t.Parallel()
+	r := setUp(t, "smartpos", "v2")
+	v1, v2 := r.Push("mpac/svc-smarttab", "v1"), r.Push("mpac/svc-smarttab", "v2")
+	running := func(when, digest string) {
+		t.Helper()
+		var image string
+		r.Task = func(run fakeaws.TaskRun) fakeaws.TaskEnd {
+			image = run.Image
+			return fakeaws.TaskEnd{}
+		}
+		if _, err := r.Open(t, "dev", "").RunTask(t.Context(), r.stack, "svc-smarttab", "feed", "parked"); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(image, digest) {
+			t.Errorf("%s operators run %s", when, image)
+		}
+	}
+	running("before a release", v1)
+	tell, between := r.release.Tell, ""
+	r.release.Tell = func(stack, format string, args ...any) {
+		tell(stack, format, args...)
+		if r.parameter("SvcSmarttabGreenWeight") == "50" {
+			between = r.parameter("SvcSmarttabOperatorImage")
+		}
+	}
+	services := []string{"svc-portal", "svc-smarttab"}
+	if err := r.release.Run(t.Context(), r.stack, services); err != nil {
+		t.Fatalf("%v\n%s", err, r.Story())
+	}
+	if !strings.HasSuffix(between, v1) {
+		t.Errorf("while two versions share the traffic operators run %s", between)
+	}
+	running("after a release", v2)
+	if p, err := r.Open(t, "dev", "").Plan(t.Context(), []string{"smartpos"}); err != nil || !p.Empty() {
+		t.Errorf("a deployment after a release would change something: %v", err)
+	}
+	r.open(t, "smartpos", "v1")
+	if err := r.release.Rollback(t.Context(), r.stack, services, ""); err != nil {
+		t.Fatal(err)
+	}
+	running("after going back", v1)
+	// Another service's release leaves them alone.
+	r.open(t, "smartpos", "v2")
+	if err := r.release.Run(t.Context(), r.stack, []string{"svc-portal"}); err != nil {
+		t.Fatal(err)
+	}
+	running("after another service's release", v1)
+	// One that fails on the way leaves them too.
+	r.Figure = func(_, metric, group string, at time.Time) float64 {
+		if metric == "HTTPCode_Target_5XX_Count" {
+			return 60
+		}
+		return healthy("", metric, group, at)
+	}
+	r.open(t, "smartpos", "v2")
+	if err := r.release.Run(t.Context(), r.stack, []string{"svc-smarttab"}); !errors.Is(err, release.ErrBack) {
+		t.Fatalf("got %v", err)
+	}
+	running("after a release that went back", v1)
+}
