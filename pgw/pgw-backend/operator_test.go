@@ -499,6 +499,7 @@ func TestTwoPersons(t *testing.T) {
 		"another amount":   "UPDATE pgw.resolutions SET amount = 1, state = 'approved', decided_by = 'x', decided_by_name = 'x', decided_from = 'x', decided_at = now() WHERE id = $1",
 		"other evidence":   "UPDATE pgw.resolutions SET evidence = 'x' WHERE id = $1",
 		"nothing of it":    "DELETE FROM pgw.resolutions WHERE id = $1",
+		"a tag":            "UPDATE pgw.resolutions SET state = 'approved', decided_by = 'hanako+2@example.com', decided_by_name = 'x', decided_from = 'x', decided_at = now() WHERE id = $1",
 		"a capital letter": "UPDATE pgw.resolutions SET state = 'approved', decided_by = 'Hanako@example.com', decided_by_name = 'x', decided_from = 'x', decided_at = now() WHERE id = $1",
 	} {
 		if _, err := b.admin.Exec(t.Context(), sql, p.ID); err == nil {
@@ -628,6 +629,8 @@ func TestProposalsNameWhatIsWrong(t *testing.T) {
 		"evidence of tomorrow": {"evidence_at", func(p *resolution.Proposal, _ *resolution.Person) { p.Evidence.At = b.clock.Now().Add(24 * time.Hour) }},
 		"nobody":               {"by", func(_ *resolution.Proposal, who *resolution.Person) { who.ID = "" }},
 		"no address":           {"by", func(_ *resolution.Proposal, who *resolution.Person) { who.ID = "Hanako" }},
+		"a tag":                {"by", func(_ *resolution.Proposal, who *resolution.Person) { who.ID = "hanako+2@example.com" }},
+		"a dot at the end":     {"by", func(_ *resolution.Proposal, who *resolution.Person) { who.ID = "hanako@example.com." }},
 		"no name":              {"name", func(_ *resolution.Proposal, who *resolution.Person) { who.Name = " " }},
 	} {
 		p, who := good, hanako

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mpac-cloud/mpac/platform/config"
+	"github.com/mpac-cloud/mpac/platform/person"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 )
 
@@ -119,11 +120,14 @@ func dropCommand(service, schema string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "drop ID...", Short: "Give up for good, by a person's word, what was discarded", Args: cobra.MinimumNArgs(1),
 		Long:    "Give up for good, by a person's word, what was discarded. The job stays for 30 days as cancelled, with who said so and why.",
-		Example: "  " + service + " jobs drop 4711 --by 'A. Sato' --because 'the merchant was closed on 2026-11-20'",
+		Example: "  " + service + " jobs drop 4711 --by hanako@example.com --because 'the merchant was closed on 2026-11-20'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onQueue(cmd.Context(), schema, func(q Queue) error {
 				ids, err := (&chosen{}).ids(cmd.Context(), q, args)
 				if err != nil {
+					return err
+				}
+				if by, err = person.Address(by); err != nil {
 					return err
 				}
 				if err := q.Drop(cmd.Context(), ids, by, why); err != nil {
@@ -134,7 +138,7 @@ func dropCommand(service, schema string) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&by, "by", "", "who says so")
+	cmd.Flags().StringVar(&by, "by", "", "you: your own address at work")
 	cmd.Flags().StringVar(&why, "because", "", "why")
 	_ = cmd.MarkFlagRequired("by")
 	_ = cmd.MarkFlagRequired("because")

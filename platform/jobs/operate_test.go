@@ -124,12 +124,12 @@ func TestCommands(t *testing.T) {
 	if err != nil || strings.Count(listed, "chore") != 3 || !strings.Contains(listed, "nobody answers") || strings.Contains(listed, "and more") {
 		t.Errorf("%v\n%s", err, listed)
 	}
-	for _, wrong := range [][]string{{"list", "--state", "lost"}, {"retry"}, {"retry", "--all", "1"}, {"retry", "x"}, {"drop", strconv.FormatInt(ids[0], 10)}} {
+	for _, wrong := range [][]string{{"list", "--state", "lost"}, {"retry"}, {"retry", "--all", "1"}, {"retry", "x"}, {"drop", strconv.FormatInt(ids[0], 10)}, {"drop", strconv.FormatInt(ids[0], 10), "--by", "A. Sato", "--because", "an example"}} {
 		if out, err := run(wrong...); err == nil {
 			t.Errorf("%v: taken\n%s", wrong, out)
 		}
 	}
-	if out, err := run("drop", strconv.FormatInt(ids[0], 10), "--by", "A. Sato", "--because", "an example"); err != nil || !strings.Contains(out, "1 jobs are dropped") {
+	if out, err := run("drop", strconv.FormatInt(ids[0], 10), "--by", "Sato@example.com", "--because", "an example"); err != nil || !strings.Contains(out, "1 jobs are dropped") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := run("retry", "--all"); err != nil || !strings.Contains(out, "2 jobs are due again") {

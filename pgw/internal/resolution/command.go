@@ -3,13 +3,12 @@ package resolution
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"path"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mpac-cloud/mpac/platform/money"
+	"github.com/mpac-cloud/mpac/platform/person"
 	"github.com/mpac-cloud/mpac/platform/problem"
 )
 
@@ -95,30 +94,6 @@ func listDecided(ctx context.Context, cmd *cobra.Command, s *Service, providerNa
 	return nil
 }
 
-// person is what a command is told of who gives it.
-type person struct{ by, name string }
-
-func (p *person) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.by, "by", "", "you: your own address at work")
-	cmd.Flags().StringVar(&p.name, "name", "", "you: your name")
-	_ = cmd.MarkFlagRequired("by")
-	_ = cmd.MarkFlagRequired("name")
-}
-
-func (p *person) person() Person { return Person{ID: p.by, Name: p.name, Origin: origin()} }
-
-// origin is the machine that the command runs on; of a task of ECS, its id too: by it CloudTrail names who started it.
-func origin() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	if task := os.Getenv("ECS_CONTAINER_METADATA_URI_V4"); task != "" {
-		host += " (ECS " + path.Base(task) + ")"
-	}
-	return host
-}
-
 // moment reads a time of a flag; empty is none.
 func moment(field, value string) (time.Time, error) {
 	if value == "" {
@@ -133,8 +108,8 @@ func moment(field, value string) (time.Time, error) {
 
 func proposeCommand(open Open) *cobra.Command {
 	var p Proposal
-	var who person
 	var currency, outcome, acceptedAt, evidenceAt string
+	var who func() Person
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "propose ITEM", Short: "Say what became of a payment attempt or refund, with evidence; another person approves it", Args: cobra.ExactArgs(1),
@@ -157,7 +132,7 @@ func proposeCommand(open Open) *cobra.Command {
 				return err
 			}
 			return run(cmd, open, func(ctx context.Context, s *Service) error {
-				r, err := s.Propose(ctx, p, who.person())
+				r, err := s.Propose(ctx, p, who())
 				return show(cmd, r, err, asJSON)
 			})
 		},
@@ -172,7 +147,7 @@ func proposeCommand(open Open) *cobra.Command {
 	f.StringVar(&p.Evidence.Reference, "evidence", "", "the provider's ticket, or what its portal shows")
 	f.StringVar(&evidenceAt, "evidence-at", "", "when that was given or read")
 	f.StringVar(&p.Evidence.From, "evidence-from", "", "who at the provider said so, or who read it")
-	who.flags(cmd)
+	who = person.Flags(cmd)
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	for _, name := range []string{"outcome", "evidence", "evidence-at", "evidence-from"} {
 		_ = cmd.MarkFlagRequired(name)
@@ -181,8 +156,8 @@ func proposeCommand(open Open) *cobra.Command {
 }
 
 func approveCommand(open Open) *cobra.Command {
-	var who person
 	var note string
+	var who func() Person
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "approve RESOLUTION", Short: "Carry a proposal of another person out", Args: cobra.ExactArgs(1),
@@ -192,34 +167,34 @@ func approveCommand(open Open) *cobra.Command {
 		Example: "  pgw-backend operator approve rs_01JD3R1M2N4P6Q8S0T2V4W6X8Y --by taro@example.com --name 'Taro Example' --note 'read the ticket myself'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return run(cmd, open, func(ctx context.Context, s *Service) error {
-				r, err := s.Approve(ctx, args[0], note, who.person())
+				r, err := s.Approve(ctx, args[0], note, who())
 				return show(cmd, r, err, asJSON)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&note, "note", "", "what you have looked at")
-	who.flags(cmd)
+	who = person.Flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
 }
 
 func rejectCommand(open Open) *cobra.Command {
-	var who person
 	var reason string
+	var who func() Person
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "reject RESOLUTION", Short: "End a proposal of another person without doing it; another may be made", Args: cobra.ExactArgs(1),
 		Example: "  pgw-backend operator reject rs_01JD3R1M2N4P6Q8S0T2V4W6X8Y --reason 'the ticket is of another payment' --by taro@example.com --name 'Taro Example'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return run(cmd, open, func(ctx context.Context, s *Service) error {
-				r, err := s.Reject(ctx, args[0], reason, who.person())
+				r, err := s.Reject(ctx, args[0], reason, who())
 				return show(cmd, r, err, asJSON)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why not")
 	_ = cmd.MarkFlagRequired("reason")
-	who.flags(cmd)
+	who = person.Flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
 }

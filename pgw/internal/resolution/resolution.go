@@ -5,7 +5,6 @@ package resolution
 
 import (
 	"regexp"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/pan"
+	"github.com/mpac-cloud/mpac/platform/person"
 	"github.com/mpac-cloud/mpac/platform/problem"
 )
 
@@ -50,22 +50,8 @@ const (
 	Superseded State = "superseded"
 )
 
-// Person is who gives a command. ID is the address at work, by which persons differ; Origin is where the command ran.
-type Person struct{ ID, Name, Origin string }
-
-var personID = regexp.MustCompile(`^[a-z0-9][a-z0-9._%+-]*@[a-z0-9][a-z0-9.-]*$`)
-
-// check gives the person with its address as it is compared: lower case, so that one person is not two.
-func (p Person) check() (Person, error) {
-	p.ID, p.Name = strings.ToLower(strings.TrimSpace(p.ID)), strings.TrimSpace(p.Name)
-	switch {
-	case len(p.ID) > 200 || !personID.MatchString(p.ID):
-		return p, problem.Validation.Field("by", "it must be your own address at work, such as hanako@example.com")
-	case p.Name == "" || utf8.RuneCountInString(p.Name) > 200:
-		return p, problem.Validation.Field("name", "it must be your name")
-	}
-	return p, nil
-}
+// Person is who gives a command.
+type Person = person.Person
 
 // Item is what waits for a person.
 type Item struct {

@@ -63,11 +63,11 @@ func TestOnePersonIsNotTwo(t *testing.T) {
 			}
 			return r
 		}, address)
-		first, err := Person{ID: address, Name: "A"}.check()
+		first, err := Person{ID: address, Name: "A"}.Check()
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := Person{ID: other, Name: "B"}.check()
+		second, err := Person{ID: other, Name: "B"}.Check()
 		if err != nil {
 			t.Fatal(err)
 		}

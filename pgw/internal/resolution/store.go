@@ -81,7 +81,7 @@ func (p place) scope() postgres.Scope {
 // Propose keeps what who has found out about an item that waits for a person. The same again is the same proposal.
 func (s *Service) Propose(ctx context.Context, p Proposal, who Person) (Resolution, error) {
 	now := s.clock()
-	who, err := who.check()
+	who, err := who.Check()
 	if err != nil {
 		return Resolution{}, err
 	}
@@ -245,7 +245,7 @@ func (s *Service) Reject(ctx context.Context, resolutionID, reason string, who P
 
 // toDecide checks who decides and finds what, whoever's it is.
 func (s *Service) toDecide(ctx context.Context, resolutionID, note string, who Person) (Resolution, Person, error) {
-	who, err := who.check()
+	who, err := who.Check()
 	if err != nil {
 		return Resolution{}, who, err
 	}
@@ -400,8 +400,8 @@ func resolutionOf(r pgwdb.PgwResolution) Resolution {
 			ProviderPaymentID: text(r.ProviderPaymentID), ProviderRefundID: text(r.ProviderRefundID),
 			Evidence: Evidence{Reference: r.Evidence, At: r.EvidenceAt.UTC(), From: r.EvidenceFrom},
 		},
-		State: State(r.State), ProposedBy: Person{r.ProposedBy, r.ProposedByName, r.ProposedFrom}, ProposedAt: r.ProposedAt.UTC(),
-		DecidedBy: Person{text(r.DecidedBy), text(r.DecidedByName), text(r.DecidedFrom)}, DecidedAt: at(r.DecidedAt), Note: text(r.Note),
+		State: State(r.State), ProposedBy: Person{ID: r.ProposedBy, Name: r.ProposedByName, Origin: r.ProposedFrom}, ProposedAt: r.ProposedAt.UTC(),
+		DecidedBy: Person{ID: text(r.DecidedBy), Name: text(r.DecidedByName), Origin: text(r.DecidedFrom)}, DecidedAt: at(r.DecidedAt), Note: text(r.Note),
 		ItemStatus: text(r.ItemStatus), IntentState: text(r.IntentStatus),
 	}
 }
