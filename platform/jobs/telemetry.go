@@ -123,7 +123,7 @@ func Figures(pool *pgxpool.Pool, schema string, queues ...string) stats.Read {
 	}
 	table := pgx.Identifier{schema, "river_job"}.Sanitize()
 	return stats.Read{
-		Of: []*names.Observed{names.JobsQueued, names.JobsOldest, names.JobsDiscarded},
+		Name: "jobs", Of: []*names.Observed{names.JobsQueued, names.JobsOldest, names.JobsDiscarded},
 		Take: func(ctx context.Context, say names.Say) error {
 			depths, err := depthsOf(ctx, pool, table)
 			if err != nil {

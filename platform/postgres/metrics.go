@@ -48,6 +48,7 @@ func observePool(pool *pgxpool.Pool) {
 // runs. sessions is the function that counts the sessions of all roles: a role by itself sees its own alone.
 func Figures(pool *pgxpool.Pool, name, sessions string) stats.Read {
 	return stats.Read{
+		Name: "postgresql",
 		Of: []*names.Observed{
 			names.PGConnections, names.PGLimit, names.PGTx, names.PGBlocks, names.PGRows, names.PGSize, names.PGDeadlocks, names.PGWaiting,
 			names.PGOldestTx, names.PGDead, names.PGWraparound,

@@ -79,6 +79,7 @@ func observePool(client *goredis.Client) {
 // Figures reads Redis's own figures; system is whose Redis it is. Without a client there are none.
 func Figures(client *goredis.Client, system string) stats.Read {
 	return stats.Read{
+		Name: "redis",
 		Of: []*names.Observed{
 			names.RedisMemory, names.RedisMemLimit, names.RedisClients, names.RedisCommands, names.RedisKeys, names.RedisEvicted,
 			names.RedisHits, names.RedisMisses,

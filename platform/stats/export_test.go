@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
@@ -30,5 +31,16 @@ func (t Task) Shown() map[*names.Observed]float64 {
 			all[v.of] = v.value
 		}
 	}
+	return all
+}
+
+// Failing are the reads that were tried, and whether each failed last, as the metric says it.
+func (t Task) Failing() map[string]bool {
+	all := map[string]bool{}
+	t.sheet.show(context.Background(), func(of *names.Observed, v float64, attrs ...attribute.KeyValue) {
+		if of == names.FiguresFailing {
+			all[attrs[0].Value.AsString()] = v == 1
+		}
+	})
 	return all
 }

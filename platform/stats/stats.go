@@ -4,7 +4,6 @@ package stats
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -24,8 +23,11 @@ type Config struct {
 
 // Read is a group of figures that are read together.
 type Read struct {
+	Name string // in the metric that tells which reads fail: one of names.FiguresRead's
 	Of   []*names.Observed
-	Take func(ctx context.Context, say names.Say) error
+	// Within bounds it; 0 is the interval, at least ten seconds.
+	Within time.Duration
+	Take   func(ctx context.Context, say names.Say) error
 }
 
 // Run reads until ctx is over, whenever this task holds the lock of the given name. Without telemetry it does nothing.
@@ -49,15 +51,24 @@ type sheet struct {
 
 	mu     sync.Mutex
 	values [][]value // by read
-	silent []bool    // a read whose failure has been told
+	ended  []ending  // by read
 }
 
+// ending is how a read ended last.
+type ending int
+
+const (
+	notRead ending = iota
+	wentWell
+	failed
+)
+
 func newSheet(reads []Read) *sheet {
-	return &sheet{reads: reads, values: make([][]value, len(reads)), silent: make([]bool, len(reads))}
+	return &sheet{reads: reads, values: make([][]value, len(reads)), ended: make([]ending, len(reads))}
 }
 
 func (s *sheet) run(ctx context.Context, pool *pgxpool.Pool, name string, every time.Duration) {
-	var of []*names.Observed
+	of := []*names.Observed{names.FiguresFailing}
 	for _, r := range s.reads {
 		of = append(of, r.Of...)
 	}
@@ -76,6 +87,15 @@ func (s *sheet) show(_ context.Context, say names.Say) {
 	for _, values := range s.values {
 		for _, v := range values {
 			say(v.of, v.value, v.attrs...)
+		}
+	}
+	for i, end := range s.ended {
+		switch end {
+		case wentWell:
+			say(names.FiguresFailing, 0, names.FiguresRead.Is(s.reads[i].Name))
+		case failed:
+			say(names.FiguresFailing, 1, names.FiguresRead.Is(s.reads[i].Name))
+		case notRead:
 		}
 	}
 }
@@ -111,34 +131,47 @@ func (s *sheet) lead(ctx context.Context, pool *pgxpool.Pool, name string, every
 	return nil
 }
 
-// patience bounds one round of reading, however short the interval.
+// patience bounds a read, however short the interval.
 const patience = 10 * time.Second
 
-// take reads everything once. A read that fails shows nothing until it succeeds.
+// take reads everything once. A read that fails shows nothing until it succeeds, but that it fails.
 func (s *sheet) take(ctx context.Context, every time.Duration) {
 	for i, r := range s.reads {
 		var values []value
-		limit, cancel := context.WithTimeout(ctx, max(every, patience))
+		within := r.Within
+		if within == 0 {
+			within = max(every, patience)
+		}
+		limit, cancel := context.WithTimeout(ctx, within)
 		err := r.Take(limit, func(of *names.Observed, v float64, attrs ...attribute.KeyValue) {
 			values = append(values, value{of, v, attrs})
 		})
 		cancel()
-		s.mu.Lock()
-		if err != nil {
-			values = nil
-			if !s.silent[i] && !errors.Is(err, context.Canceled) {
-				slog.WarnContext(ctx, "stats: figures can't be read", "metric", r.Of[0].Name, "error", err)
-			}
+		if err != nil && ctx.Err() != nil {
+			return // we are ending, and it did not fail
 		}
-		s.values[i], s.silent[i] = values, err != nil
-		s.mu.Unlock()
+		s.note(ctx, i, values, err)
 	}
+}
+
+func (s *sheet) note(ctx context.Context, i int, values []value, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.values[i], s.ended[i] = values, wentWell
+		return
+	}
+	if s.ended[i] != failed {
+		slog.WarnContext(ctx, "stats: figures can't be read", "read", s.reads[i].Name, "error", err)
+	}
+	s.values[i], s.ended[i] = nil, failed
 }
 
 func (s *sheet) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.values)
+	clear(s.ended)
 }
 
 func pause(ctx context.Context, d time.Duration) {

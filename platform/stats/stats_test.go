@@ -29,7 +29,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 // counted reads how often it was read.
 func counted(n *atomic.Int64) stats.Read {
-	return stats.Read{Of: []*names.Observed{names.SyncPending}, Take: func(_ context.Context, say names.Say) error {
+	return stats.Read{Name: "sync", Of: []*names.Observed{names.SyncPending}, Take: func(_ context.Context, say names.Say) error {
 		say(names.SyncPending, float64(n.Add(1)))
 		return nil
 	}}
@@ -61,13 +61,13 @@ func TestOneTaskAtATime(t *testing.T) {
 	stop[1]()
 }
 
-// A read that fails shows nothing, and takes nothing from the others.
+// A read that fails shows nothing but that it fails, and takes nothing from the others.
 func TestAReadThatFails(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t, migration).AdminPool()
 	var n atomic.Int64
 	var broken atomic.Bool
-	task := stats.NewTask(counted(&n), stats.Read{Of: []*names.Observed{names.SyncOldest}, Take: func(_ context.Context, say names.Say) error {
+	task := stats.NewTask(counted(&n), stats.Read{Name: "jobs", Of: []*names.Observed{names.SyncOldest}, Take: func(_ context.Context, say names.Say) error {
 		say(names.SyncOldest, 1)
 		if broken.Load() {
 			return errors.New("no answer")
@@ -78,11 +78,37 @@ func TestAReadThatFails(t *testing.T) {
 	defer cancel()
 	go task.Run(ctx, pool, "test", soon)
 	eventually(t, "both are shown", func() bool { return len(task.Shown()) == 2 })
+	if got := task.Failing(); len(got) != 2 || got["sync"] || got["jobs"] {
+		t.Errorf("failing: %v", got)
+	}
 	broken.Store(true)
 	eventually(t, "one is shown", func() bool {
 		_, there := task.Shown()[names.SyncOldest]
 		return !there && len(task.Shown()) == 1
 	})
+	if got := task.Failing(); len(got) != 2 || got["sync"] || !got["jobs"] {
+		t.Errorf("failing: %v", got)
+	}
 	broken.Store(false)
-	eventually(t, "both again", func() bool { return len(task.Shown()) == 2 })
+	eventually(t, "both again", func() bool { return len(task.Shown()) == 2 && !task.Failing()["jobs"] })
+	cancel()
+	eventually(t, "it says nothing when another may read", func() bool { return len(task.Failing()) == 0 })
+}
+
+// A read that hangs ends in its own time, and fails.
+func TestAReadThatHangs(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t, migration).AdminPool()
+	var n atomic.Int64
+	task := stats.NewTask(stats.Read{Name: "ledger", Within: soon, Of: []*names.Observed{names.LedgerImbalance}, Take: func(ctx context.Context, _ names.Say) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}}, counted(&n))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go task.Run(ctx, pool, "test", soon)
+	eventually(t, "the other is read again and again", func() bool { return n.Load() > 3 })
+	if got := task.Failing(); !got["ledger"] || got["sync"] {
+		t.Errorf("failing: %v", got)
+	}
 }

@@ -84,7 +84,7 @@ func (s *Sequencer) census(ctx context.Context, t *tail) error {
 
 // Figures reads what waits for a position. Whoever reads it need not be the one that numbers: it also rises when nobody does.
 func (s *Sequencer) Figures() stats.Read {
-	return stats.Read{Of: []*names.Observed{names.EventsWaiting}, Take: func(ctx context.Context, say names.Say) error {
+	return stats.Read{Name: "events", Of: []*names.Observed{names.EventsWaiting}, Take: func(ctx context.Context, say names.Say) error {
 		n, err := s.waiting(ctx)
 		if err != nil {
 			return fmt.Errorf("events that wait: %w", err)

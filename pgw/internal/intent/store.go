@@ -396,7 +396,7 @@ func (s *Service) unknownOutcomes(ctx context.Context) (rows []pgwdb.UnknownOutc
 // Figures reads what is being chased. Every provider has its figures, also when they are 0.
 func (s *Service) Figures() stats.Read {
 	return stats.Read{
-		Of: []*names.Observed{names.UnknownOutcomes, names.UnknownOldest, names.OperatorNeeded},
+		Name: "payments", Of: []*names.Observed{names.UnknownOutcomes, names.UnknownOldest, names.OperatorNeeded},
 		Take: func(ctx context.Context, say names.Say) error {
 			rows, operator, err := s.unknownOutcomes(ctx)
 			if err != nil {

@@ -16,7 +16,7 @@ import (
 // Figures counts what was approved from the table: the command that approves is gone before anybody could read its counters.
 func Figures(db *pgxpool.Pool, providers []string) stats.Read {
 	return stats.Read{
-		Of: []*names.Observed{names.OperatorSettled},
+		Name: "resolutions", Of: []*names.Observed{names.OperatorSettled},
 		Take: func(ctx context.Context, say names.Say) error {
 			return postgres.InReadTx(ctx, db, operating, "pgw.resolution.figures", func(ctx context.Context, tx pgx.Tx) error {
 				rows, err := pgwdb.New(tx).ResolvedItems(ctx)

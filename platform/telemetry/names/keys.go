@@ -16,6 +16,7 @@ var (
 	Signal      = &Key{Name: "signal", Values: []string{"traces", "metrics", "logs"}}
 	Level       = &Key{Name: "level", Values: []string{"info", "warn", "error"}}
 	RedisResult = &Key{Name: "outcome", Values: []string{"ok", "error"}}
+	FiguresRead = &Key{Name: "read", Values: []string{"payments", "resolutions", "events", "partitions", "reconciliation", "ledger", "jobs", "postgresql", "redis", "sync", "terminals", "store_payments", "feed"}}
 	PoolState   = &Key{Name: "state", Values: []string{"used", "idle"}}
 
 	JobOutcome = &Key{Name: "outcome", Values: []string{"completed", "failed", "snoozed", "cancelled"}}

@@ -12,6 +12,8 @@ var (
 	LimiterLocal      = counter("mpac.limiter.local", "{request}", "Requests counted by one task alone because Redis did not answer")
 	LimiterRefused    = counter("mpac.limiter.refused", "{request}", "Requests refused because a limit was used up, by limit", Limit)
 
+	FiguresFailing = gauge("mpac.figures.failing", "", "1 while a group of figures cannot be read from PostgreSQL or Redis, and is missing from the metrics; 0 else, by the task that reads", FiguresRead)
+
 	JobsDuration  = histogram("mpac.jobs.duration", "Time of a job's work, by kind and outcome", JobKind, JobOutcome)
 	JobsQueued    = gauge("mpac.jobs.queued", "{job}", "Jobs in the queue, by queue and state", Queue, JobState)
 	JobsOldest    = gauge("mpac.jobs.oldest.age", "s", "Age of the oldest job that is due and not taken, by queue; 0 when there is none", Queue)
@@ -49,7 +51,7 @@ var (
 	EventsLag       = histogram("mpac.events.lag", "From an event's birth to its position in the feed, for the oldest of each batch")
 	EventsWaiting   = gauge("mpac.events.waiting", "{event}", "Committed events without a position in the feed yet, counted up to 10000")
 	PartitionStrays = gauge("mpac.partition.strays", "{row}", "Rows in DEFAULT partitions: no partition was made for their day", Database)
-	LedgerImbalance = gauge("mpac.ledger.imbalance", "{minor_unit}", "By how much ledger transactions do not balance, of the last day and longer when they were seen before: always 0")
+	LedgerImbalance = gauge("mpac.ledger.imbalance", "{minor_unit}", "By how much ledger transactions do not balance, of all that is kept, until each is put right: always 0. A round looks at the newest each time, at older ones in turn")
 )
 
 // Reconciliation, read from the matcher's books by pgw-backend: the matcher itself is gone between runs.

@@ -26,7 +26,7 @@ var states = []string{"in_stock", "shipped", "active", "suspended", "lost", "dec
 // Read reads them all.
 func Read(db *pgxpool.Pool, now clock.Clock) stats.Read {
 	return stats.Read{
-		Of: []*names.Observed{names.Devices, names.DevicesConnected, names.Tenants, names.SigningKeyAge},
+		Name: "terminals", Of: []*names.Observed{names.Devices, names.DevicesConnected, names.Tenants, names.SigningKeyAge},
 		Take: func(ctx context.Context, say names.Say) error {
 			return postgres.InReadTx(ctx, db, postgres.CrossTenant("portal.figures"), "portal.figures", func(ctx context.Context, tx pgx.Tx) error {
 				q := portaldb.New(tx)

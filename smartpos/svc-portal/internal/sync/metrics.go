@@ -11,7 +11,7 @@ import (
 // Figures reads how many changes wait for the gateway and how long the oldest has: an alarm when they do not go out.
 func (o *Outbox) Figures() stats.Read {
 	return stats.Read{
-		Of: []*names.Observed{names.SyncPending, names.SyncOldest},
+		Name: "sync", Of: []*names.Observed{names.SyncPending, names.SyncOldest},
 		Take: func(ctx context.Context, say names.Say) error {
 			n, age, err := o.Backlog(ctx)
 			if err != nil {

@@ -113,7 +113,7 @@ func (k *Keeper) Ready(ctx context.Context) error {
 
 // Figures reads how many rows are in DEFAULT partitions, counted up to 1000 a table.
 func (k *Keeper) Figures() stats.Read {
-	return stats.Read{Of: []*names.Observed{names.PartitionStrays}, Take: func(ctx context.Context, say names.Say) error {
+	return stats.Read{Name: "partitions", Of: []*names.Observed{names.PartitionStrays}, Take: func(ctx context.Context, say names.Say) error {
 		var strays int64
 		err := postgres.InReadTx(ctx, k.db, scope, "smarttab.partition.figures", func(ctx context.Context, tx pgx.Tx) error {
 			return tx.QueryRow(ctx, "SELECT coalesce(sum(strays), 0)::bigint FROM smarttab.partition_strays()").Scan(&strays)

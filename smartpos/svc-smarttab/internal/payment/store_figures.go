@@ -20,7 +20,7 @@ const openTooLong = 10 * time.Minute
 // Figures reads what should have ended: payments, and the days they count on.
 func (s *Service) Figures() stats.Read {
 	return stats.Read{
-		Of: []*names.Observed{names.StoreOpen, names.SettlementsLate},
+		Name: "store_payments", Of: []*names.Observed{names.StoreOpen, names.SettlementsLate},
 		Take: func(ctx context.Context, say names.Say) error {
 			return postgres.InReadTx(ctx, s.DB, postgres.CrossTenant("smarttab.figures"), "smarttab.figures", func(ctx context.Context, tx pgx.Tx) error {
 				q, now := smarttabdb.New(tx), s.now()

@@ -94,7 +94,7 @@ func (r *Reader) observeContact() (stop func()) {
 
 // Figures reads how many events are parked: the figure to alarm on.
 func (r *Reader) Figures() stats.Read {
-	return stats.Read{Of: []*names.Observed{names.FeedParked}, Take: func(ctx context.Context, say names.Say) error {
+	return stats.Read{Name: "feed", Of: []*names.Observed{names.FeedParked}, Take: func(ctx context.Context, say names.Say) error {
 		n, err := r.Parked(ctx)
 		if err != nil {
 			return fmt.Errorf("parked events: %w", err)
