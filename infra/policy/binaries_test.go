@@ -59,6 +59,7 @@ var unset = map[string]string{
 	"SEED_ADMIN_TOTP_SECRET":     "enrolled at the first sign-in",
 	"PORTAL_URL":                 "terminals reach svc-portal by the gateway only",
 	"MATCHER_ARCHIVE_DIR":        "the bucket itself keeps files as received",
+	"OTEL_TRACES_SAMPLER_ARG":    "one-off tasks' traces are all taken",
 	"OTEL_EXPORTER_OTLP_HEADERS": "without mpac-obs nothing is sent, and no token is read",
 }
 

@@ -70,7 +70,7 @@ var systems = map[string]system{
 			"SvcPortal -> Database:5432", "SvcSmarttab -> Database:5432", "Migrate -> Database:5432",
 			"SvcPortal -> Redis:6379", "SvcSmarttab -> Redis:6379", "Kong -> Redis:6379",
 			"Kong -> Endpoint:443", "SvcPortal -> Endpoint:443", "SvcSmarttab -> Endpoint:443", "Migrate -> Endpoint:443",
-			"Kong -> internet:443", "SvcPortal -> internet:443", "SvcSmarttab -> internet:443",
+			"Kong -> internet:443", "SvcPortal -> internet:443", "SvcSmarttab -> internet:443", "Migrate -> internet:443",
 			"Kong -> s3:443", "SvcPortal -> s3:443", "SvcSmarttab -> s3:443", "Migrate -> s3:443",
 		},
 		names:         []string{"api", "portal"},
@@ -91,7 +91,9 @@ var systems = map[string]system{
 			"secretsmanager:GetSecretValue on ${RedisUrl}":                                          {"SvcPortalExecutionRole", "SvcSmarttabExecutionRole", "SvcSmarttabOperatorExecutionRole"},
 			"secretsmanager:GetSecretValue on ${SeedAdminPassword}":                                 {"SeedExecutionRole"},
 			"secretsmanager:GetSecretValue on " + secret + "mpac-smartpos/{env}/pgw-partner-AbCdEf": {"SvcPortalExecutionRole", "SvcSmarttabExecutionRole", "SvcSmarttabOperatorExecutionRole"},
-			"secretsmanager:GetSecretValue on " + secret + "mpac-smartpos/{env}/otlp-token-AbCdEf":  {"KongExecutionRole", "SvcPortalExecutionRole", "SvcSmarttabExecutionRole", "SvcSmarttabOperatorExecutionRole"},
+			"secretsmanager:GetSecretValue on " + secret + "mpac-smartpos/{env}/otlp-token-AbCdEf": {
+				"KongExecutionRole", "MigrateExecutionRole", "SeedExecutionRole", "SvcPortalExecutionRole", "SvcSmarttabExecutionRole", "SvcSmarttabOperatorExecutionRole",
+			},
 		},
 	},
 	"pgw": {
@@ -121,7 +123,7 @@ var systems = map[string]system{
 			"PgwBackend -> Database:5432", "Matcher -> Database:5432", "Migrate -> Database:5432", "Bastion -> Database:5432",
 			"PgwBackend -> Redis:6379",
 			"PgwBackend -> Endpoint:443", "Matcher -> Endpoint:443", "Migrate -> Endpoint:443",
-			"PgwBackend -> internet:443", "Matcher -> internet:443", "Bastion -> internet:443",
+			"PgwBackend -> internet:443", "Matcher -> internet:443", "Migrate -> internet:443", "Bastion -> internet:443",
 			"PgwBackend -> s3:443", "Matcher -> s3:443", "Migrate -> s3:443",
 		},
 		names:   []string{"api.pgw"},
@@ -134,11 +136,11 @@ var systems = map[string]system{
 			"rds-db:connect on " + databaseUser + "matcher":     {"MatcherTaskRole"},
 			"kms:Encrypt on ${SealKey.Arn}":                     {"PgwBackendTaskRole"},
 			"kms:Decrypt on ${SealKey.Arn}":                     {"PgwBackendTaskRole"},
-			"kms:Decrypt on ${DataKey.Arn}":                     {"MatcherExecutionRole", "MatcherTaskRole", "MigrateExecutionRole", "PgwBackendExecutionRole"},
+			"kms:Decrypt on ${DataKey.Arn}":                     {"MatcherExecutionRole", "MatcherTaskRole", "MigrateExecutionRole", "PartnerExecutionRole", "PgwBackendExecutionRole"},
 			// The owner's password is the migrate task's alone.
 			"secretsmanager:GetSecretValue on ${Database.MasterUserSecret.SecretArn}":         {"MigrateExecutionRole"},
 			"secretsmanager:GetSecretValue on ${RedisUrl}":                                    {"PgwBackendExecutionRole"},
-			"secretsmanager:GetSecretValue on " + secret + "mpac-pgw/{env}/otlp-token-AbCdEf": {"MatcherExecutionRole", "PgwBackendExecutionRole"},
+			"secretsmanager:GetSecretValue on " + secret + "mpac-pgw/{env}/otlp-token-AbCdEf": {"MatcherExecutionRole", "MigrateExecutionRole", "PartnerExecutionRole", "PgwBackendExecutionRole"},
 			"s3:ListBucket on ${SettlementBucket.Arn}":                                        {"MatcherTaskRole"},
 			"s3:GetObject on ${SettlementBucket.Arn}/*":                                       {"MatcherTaskRole"},
 			"ecs:RunTask on " + matcherTask:                                                   {"MatcherAgainRole", "MatcherScheduleRole"},
@@ -251,6 +253,16 @@ var (
 	tracesTaken = map[string]string{"dev": "1", "stg": "0.25", "prod": "0.01"}
 	tracesKept  = map[string]string{"dev": "100", "stg": "50", "prod": "25"}
 )
+
+// silent are containers that send no OTLP by the standard variables, and why.
+var silent = map[string]string{
+	"smartpos/KongTask/kong":      "its plugin sends traces, told by the gateway's file; its sidecar tells of it besides",
+	"obs-ecs/AlloyTask/alloy":     "it is the receiver; Prometheus asks it for its own figures",
+	"obs-ecs/GrafanaTask/grafana": "it is of what looks, not of what is looked at; Prometheus asks it for its own figures",
+}
+
+// alwaysTaken are the one-off tasks: migrations and operators' commands, few and each of interest. Their traces are all taken.
+var alwaysTaken = []string{"MigrateTask", "SeedTask", "PartnerTask", "SvcSmarttabOperatorTask"}
 
 // databaseMemoryGib is the memory of the instance classes in use: PostgreSQL takes a connection for each 9,531,392 bytes of it.
 var databaseMemoryGib = map[string]int{"db.t4g.medium": 4, "db.t4g.large": 8, "db.r7g.large": 16, "db.r7g.xlarge": 32, "db.r7g.2xlarge": 64, "db.r7g.4xlarge": 128, "db.r7g.8xlarge": 256, "db.r7g.16xlarge": 512}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/mpac-cloud/mpac/infra/template"
@@ -9,7 +10,7 @@ import (
 // longestInterval is how seldom metrics may be pushed, in milliseconds: rules look at two minutes, panels at four intervals.
 const longestInterval = 15_000
 
-// checkTelemetry: whoever sends telemetry does so often enough for the rules to see it, takes the share of traces that was computed for
+// checkTelemetry: every container of ours sends telemetry, often enough for the rules to see it, takes the share of traces that was computed for
 // the environment, and keeps what waits within bounds.
 func checkTelemetry(c *checker, s *template.Stack) {
 	share := tracesTaken[c.world.Env]
@@ -22,14 +23,19 @@ func checkTelemetry(c *checker, s *template.Stack) {
 			if name == "alloy" {
 				c.want(task.Name, "TRACE_SAMPLING_PERCENT", variable(container, "TRACE_SAMPLING_PERCENT"), tracesKept[c.world.Env])
 			}
-			if variable(container, "OTEL_EXPORTER_OTLP_PROTOCOL") == "" {
-				continue // it sends nothing
+			if reason := silent[s.Name+"/"+task.Name+"/"+name]; reason != "" {
+				continue
 			}
+			c.sends(s, task, container, name)
 			if n, err := strconv.Atoi(variable(container, "OTEL_METRIC_EXPORT_INTERVAL")); err != nil || n <= 0 || n > longestInterval {
 				c.say(task.Name, "%s pushes its metrics every %q ms: above 15000 rules and panels are empty", name, variable(container, "OTEL_METRIC_EXPORT_INTERVAL"))
 			}
-			c.want(task.Name, name+": OTEL_TRACES_SAMPLER", variable(container, "OTEL_TRACES_SAMPLER"), "parentbased_traceidratio")
-			c.want(task.Name, name+": OTEL_TRACES_SAMPLER_ARG", variable(container, "OTEL_TRACES_SAMPLER_ARG"), share)
+			sampler, argument := "parentbased_traceidratio", share
+			if slices.Contains(alwaysTaken, task.Name) {
+				sampler, argument = "parentbased_always_on", ""
+			}
+			c.want(task.Name, name+": OTEL_TRACES_SAMPLER", variable(container, "OTEL_TRACES_SAMPLER"), sampler)
+			c.want(task.Name, name+": OTEL_TRACES_SAMPLER_ARG", variable(container, "OTEL_TRACES_SAMPLER_ARG"), argument)
 			for _, bound := range []string{
 				"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_METRIC_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY",
 				"OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_BLRP_EXPORT_TIMEOUT",
@@ -40,6 +46,26 @@ func checkTelemetry(c *checker, s *template.Stack) {
 			}
 		}
 	}
+}
+
+// sends: every container of ours sends to where the stack is told, with the token, which is a secret.
+func (c *checker) sends(s *template.Stack, task *template.Resource, container any, name string) {
+	endpoint := template.Text(s.Parameters["OtlpEndpoint"])
+	off, token := "false", template.Text(s.Parameters["OtlpTokenSecretArn"])+":headers::"
+	if endpoint == "none" || endpoint == "" {
+		endpoint, off, token = "", "true", ""
+	}
+	c.want(task.Name, name+": OTEL_SDK_DISABLED", variable(container, "OTEL_SDK_DISABLED"), off)
+	c.want(task.Name, name+": OTEL_EXPORTER_OTLP_ENDPOINT", variable(container, "OTEL_EXPORTER_OTLP_ENDPOINT"), endpoint)
+	c.want(task.Name, name+": OTEL_EXPORTER_OTLP_PROTOCOL", variable(container, "OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf")
+	c.want(task.Name, name+": OTEL_RESOURCE_ATTRIBUTES", variable(container, "OTEL_RESOURCE_ATTRIBUTES"), "deployment.environment.name="+c.world.Env)
+	from := ""
+	for _, e := range template.List(template.At(container, "Secrets")) {
+		if template.Text(template.At(e, "Name")) == "OTEL_EXPORTER_OTLP_HEADERS" {
+			from = template.Text(template.At(e, "ValueFrom"))
+		}
+	}
+	c.want(task.Name, name+": OTEL_EXPORTER_OTLP_HEADERS", from, token)
 }
 
 // kongSamples: a trace begins at Kong, so Kong takes the same share.

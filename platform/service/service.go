@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -186,7 +187,7 @@ func (s Service[C]) migrate() *cobra.Command {
 	return cmd
 }
 
-// reads are the variables of the commands that read others than the service itself.
+// reads are the variables of the commands that read others than the service itself, with those of their telemetry.
 func (s Service[C]) reads() map[string][]config.Variable {
 	all := maps.Clone(s.Reads)
 	if s.Migration != nil {
@@ -194,6 +195,9 @@ func (s Service[C]) reads() map[string][]config.Variable {
 			all = map[string][]config.Variable{}
 		}
 		all["migrate"] = config.Describe[postgres.MigrateConfig]()
+	}
+	for name, own := range all {
+		all[name] = slices.Concat(own, telemetry.Variables())
 	}
 	return all
 }

@@ -18,7 +18,6 @@ import (
 
 	environment "github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/service"
-	"github.com/mpac-cloud/mpac/platform/telemetry"
 	"github.com/mpac-cloud/mpac/smartpos/gateway"
 	"github.com/mpac-cloud/mpac/smartpos/gateway/edge/internal/proxy"
 )
@@ -38,7 +37,7 @@ func main() {
 	service.Service[config]{
 		Name: "edge", Short: "The gateway of one machine: serves by Kong's declarative configuration", Serve: serve,
 		Commands: []*cobra.Command{renderCommand(), syncCommand()},
-		Reads:    map[string][]environment.Variable{"sync": append(environment.Describe[gateway.SyncConfig](), telemetry.Variables()...)},
+		Reads:    map[string][]environment.Variable{"sync": environment.Describe[gateway.SyncConfig]()},
 	}.Main()
 }
 
