@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -166,13 +167,27 @@ func (e *Engine) Output(stack, name string) (string, error) {
 	return value, nil
 }
 
+// startedByMost is what ECS keeps of who started a task: letters, digits, hyphens, slashes and underscores.
+const startedByMost = 128
+
+var notInStartedBy = regexp.MustCompile(`[^A-Za-z0-9/_-]`)
+
+// startedBy names the person behind a task in ECS and CloudTrail, of the caller's ARN: the role and the session's name, or the user. What
+// ECS does not take becomes an underscore: mpac-deploy/operator/hanako_example_com.
+func startedBy(caller string) string {
+	parts := strings.SplitN(caller, ":", 6)
+	who := strings.TrimPrefix(parts[len(parts)-1], "assumed-role/")
+	by := notInStartedBy.ReplaceAllString(strings.TrimSuffix("mpac-deploy/"+who, "/"), "_")
+	return by[:min(len(by), startedByMost)]
+}
+
 // RunTask runs a one-off task of a stack and waits for exit 0; command, when given, stands for the definition's own.
 func (e *Engine) RunTask(ctx context.Context, stack *manifest.Stack, name string, command ...string) ([]string, error) {
 	declared, known := stack.Tasks[name]
 	if !known {
 		return nil, fmt.Errorf("%s has no task %s", stack.Name, name)
 	}
-	task := cloud.Task{Container: declared.Container, Command: command, LogPrefix: declared.LogPrefix, StartedBy: "mpac-deploy"}
+	task := cloud.Task{Container: declared.Container, Command: command, LogPrefix: declared.LogPrefix, StartedBy: startedBy(e.Cloud.Caller)}
 	var err error
 	if task.Definition, err = e.Output(stack.Name, declared.Definition); err != nil {
 		return nil, err

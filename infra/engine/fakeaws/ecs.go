@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ type TaskRun struct {
 	Cluster, Definition, Container string
 	Command                        []string
 	Environment                    map[string]string // of the container, as its definition says
-	Image                          string
+	Image, StartedBy               string
 }
 
 // TaskEnd is how it ended.
@@ -146,6 +147,8 @@ func (f *Fake) describeService(s *ecsService) any {
 	}
 }
 
+var takenAsStartedBy = regexp.MustCompile(`^[A-Za-z0-9/_-]{0,128}$`)
+
 // runTask looks the definition up among the stacks' resources: what no stack made can't be run.
 func (f *Fake) runTask(in map[string]any) (any, error) {
 	definition := f.resourceByRef("AWS::ECS::TaskDefinition", fmt.Sprint(in["taskDefinition"]))
@@ -155,6 +158,9 @@ func (f *Fake) runTask(in map[string]any) (any, error) {
 	cluster := f.resourceByRef("AWS::ECS::Cluster", fmt.Sprint(in["cluster"]))
 	if cluster == nil {
 		return nil, refuse("ClusterNotFoundException", "Cluster not found.")
+	}
+	if by, given := in["startedBy"].(string); given && !takenAsStartedBy.MatchString(by) {
+		return nil, refuse("InvalidParameterException", "startedBy %q: up to 128 letters, numbers, hyphens, forward slashes and underscores", by)
 	}
 	network := object(object(in["networkConfiguration"])["awsvpcConfiguration"])
 	for kind, ids := range map[string]any{"AWS::EC2::Subnet": network["subnets"], "AWS::EC2::SecurityGroup": network["securityGroups"]} {
@@ -167,7 +173,7 @@ func (f *Fake) runTask(in map[string]any) (any, error) {
 			}
 		}
 	}
-	run := TaskRun{Cluster: cluster.format("{name}"), Definition: definition.logical, Environment: map[string]string{}}
+	run := TaskRun{StartedBy: fmt.Sprint(in["startedBy"]), Cluster: cluster.format("{name}"), Definition: definition.logical, Environment: map[string]string{}}
 	containers := list(definition.properties["ContainerDefinitions"])
 	if len(containers) > 0 {
 		run.Container = fmt.Sprint(object(containers[0])["Name"])

@@ -331,6 +331,9 @@ func TestOperatorsCommandsFollowTheTraffic(t *testing.T) {
 		var image string
 		r.Task = func(run fakeaws.TaskRun) fakeaws.TaskEnd {
 			image = run.Image
+			if run.StartedBy != "mpac-deploy/operator/tester" {
+				t.Errorf("%s it was started by %q", when, run.StartedBy)
+			}
 			return fakeaws.TaskEnd{}
 		}
 		if _, err := r.Open(t, "dev", "").RunTask(t.Context(), r.stack, "svc-smarttab", "feed", "parked"); err != nil {
