@@ -166,8 +166,8 @@ var rowsWithoutPartition = drill{
 		s.SQL("pgw", `insert into pgw.request_signatures (id, partner_id, mode, key_hash) values (pgw.ulid_floor('sg', now() + interval '20 days'), 'drill', 'test', 'drill')`)
 	},
 	Steps: func(s *stage) {
-		s.Sees(`psql "$MPAC_PGW_DATABASE_URL" -c "select * from pgw.partition_strays() where strays > 0"`, "request_signatures")
-		s.Runbook(`psql "$MPAC_PGW_DATABASE_URL" -c "select table_name, day, pgw.partition_make(table_name, day) from pgw.partition_work(now(), 7) where action = 'make'"`)
+		s.Sees(`psql "$MPAC_PGW_DATABASE_URL" -qc "set mpac.cross_tenant = 'operator'" -c "select * from pgw.partition_strays() where strays > 0"`, "request_signatures")
+		s.Runbook(`psql "$MPAC_PGW_DATABASE_URL" -qc "set mpac.cross_tenant = 'operator'" -c "select table_name, day, pgw.partition_make(table_name, day) from pgw.partition_work(now(), 7) where action = 'make'"`)
 	},
 }
 
