@@ -217,6 +217,7 @@ var crossTenant = map[string]string{
 	"provider_webhook":       "a notification names an attempt; the tenant is found by it",
 	"intent_metrics":         "counts unknown outcomes, for an alarm",
 	"recon.figures":          "counts the matcher's results and open exceptions, for the metrics",
+	"ledger.watch":           "looks for transactions that do not come to zero, whoever's they are",
 	"authenticate":           "an API key is looked up before its partner is known",
 	"partner_admin":          "an operator makes partners and keys",
 	"pgw.resolution":         "an operator looks for what waits for a person, whoever's it is, and resolves each within its own tenant",

@@ -45,7 +45,7 @@ func overview() *Dashboard {
 			up("pgw PostgreSQL", "Whether pgw-backend reaches its database.", `min(mpac_dependency_up{dependency=~"database|postgres|postgresql", service_name="pgw-backend"})`),
 			stat("pgw Redis errors", "Redis commands of pgw-backend that fail, a second.", "cps",
 				`sum(rate(mpac_redis_command_duration_seconds_count{outcome="error", service_name="pgw-backend"}[$__rate_interval])) or vector(0)`, alarm(0.1)),
-			stat("Ledger off by", "Debits less credits of the last day: anything but 0 is an incident.", "none", `max(abs(mpac_ledger_imbalance))`, alarm(1)),
+			stat("Ledger off by", "By how much transactions do not come to zero, of any age: anything but 0 is an incident.", "none", `max(abs(mpac_ledger_imbalance))`, alarm(1)),
 		}},
 		row{"mpac-obs: Alloy, Prometheus, Loki, Alertmanager", 4, []*Panel{
 			stat("Alloy takes in", "Spans, metric points and log lines taken in a second.", "cps", `sum(rate(otelcol_receiver_accepted_spans_total[$__rate_interval])) + sum(rate(otelcol_receiver_accepted_metric_points_total[$__rate_interval])) + sum(rate(otelcol_receiver_accepted_log_records_total[$__rate_interval]))`),

@@ -118,7 +118,7 @@ func build(cfg Config, db *pgxpool.Pool, cache *goredis.Client, sealer *sealed.S
 	return &gateway{
 		server: server, intents: intents, refunds: refunds, events: events, hub: hub, jobs: queue, db: db, stats: cfg.Stats,
 		figures: []stats.Read{
-			intents.Figures(), resolution.Figures(db, providers.Names()), events.Figures(), partitions.Figures(), recon.StatsOf(db, now), jobs.Figures(db, pgwdb.JobSchema),
+			intents.Figures(), resolution.Figures(db, providers.Names()), events.Figures(), partitions.Figures(), recon.StatsOf(db, now), ledger.Figures(db, now), jobs.Figures(db, pgwdb.JobSchema),
 			postgres.Figures(db, "pgw", "pgw.sessions"), redis.Figures(cache, "pgw"),
 		},
 	}, nil

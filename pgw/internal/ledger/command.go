@@ -24,7 +24,8 @@ func checkCommand(open Open) *cobra.Command {
 	var since time.Duration
 	cmd := &cobra.Command{
 		Use: "check", Short: "Find transactions that do not come to zero", Args: cobra.NoArgs,
-		Long:    "Find transactions that do not come to zero, reading the ledger hour by hour. It changes nothing. Exit code 1 when there are some.",
+		Long: "Find transactions that do not come to zero, reading the ledger hour by hour, and tell the older ones that the watch has found.\n" +
+			"It changes nothing. Exit code 1 when there are some.",
 		Example: "  pgw-backend ledger check\n  pgw-backend ledger check --since 168h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, end, err := open(cmd.Context())

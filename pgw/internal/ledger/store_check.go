@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,9 +27,17 @@ type Operator struct {
 
 var operators = postgres.CrossTenant("pgw.operator")
 
-// Check finds the transactions of so long ago until now that do not come to zero. It reads an hour at a time: no statement is long.
+// Check finds the transactions of so long ago until now that do not come to zero, and the older ones that the watch has found. It
+// reads an hour at a time: no statement is long.
 func (o Operator) Check(ctx context.Context, since time.Duration) (all []Off, err error) {
 	now := o.Clock()
+	err = postgres.InReadTx(ctx, o.DB, operators, "pgw.ledger.check", func(ctx context.Context, tx pgx.Tx) error {
+		all, err = watched(ctx, tx, id.ULIDFloor(Prefix, now.Add(-since)))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	for from := now.Add(-since); !from.After(now); from = from.Add(time.Hour) {
 		until := from.Add(time.Hour)
 		if until.After(now) {
@@ -42,6 +51,26 @@ func (o Operator) Check(ctx context.Context, since time.Duration) (all []Off, er
 		if err != nil {
 			return nil, err
 		}
+	}
+	return all, nil
+}
+
+// watched are those of the watch's that still do not come to zero and are older than an id, at most a thousand.
+func watched(ctx context.Context, tx pgx.Tx, before string) (all []Off, err error) {
+	ids, err := pgwdb.New(tx).LedgerImbalancesToLookAt(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(ids)
+	for _, transaction := range ids {
+		if transaction >= before {
+			break
+		}
+		still, err := unbalanced(ctx, tx, transaction, transaction+"0") // no other id lies between
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, still...)
 	}
 	return all, nil
 }
@@ -65,7 +94,12 @@ func Unbalanced(ctx context.Context, tx pgx.Tx, from, until time.Time) (all []Of
 	if !until.IsZero() {
 		end = id.ULIDFloor(Prefix, until)
 	}
-	rows, err := pgwdb.New(tx).LedgerUnbalanced(ctx, pgwdb.LedgerUnbalancedParams{FromID: id.ULIDFloor(Prefix, from), UntilID: end})
+	return unbalanced(ctx, tx, id.ULIDFloor(Prefix, from), end)
+}
+
+// unbalanced is Unbalanced from an id up to another.
+func unbalanced(ctx context.Context, tx pgx.Tx, from, until string) (all []Off, err error) {
+	rows, err := pgwdb.New(tx).LedgerUnbalanced(ctx, pgwdb.LedgerUnbalancedParams{FromID: from, UntilID: until})
 	for _, r := range rows {
 		all = append(all, Off{
 			TransactionID: r.TransactionID, PartnerID: r.PartnerID, Mode: r.Mode, Kind: Kind(r.Kind), Reference: r.Reference,
@@ -73,15 +107,6 @@ func Unbalanced(ctx context.Context, tx pgx.Tx, from, until time.Time) (all []Of
 		})
 	}
 	return all, err
-}
-
-// StillUnbalanced says which of the transactions still do not come to zero, and by how much in all, without signs.
-func StillUnbalanced(ctx context.Context, tx pgx.Tx, ids []string) (left []string, off int64, err error) {
-	rows, err := pgwdb.New(tx).LedgerStillUnbalanced(ctx, ids)
-	for _, r := range rows {
-		left, off = append(left, r.TransactionID), off+max(r.Off, -r.Off)
-	}
-	return left, off, err
 }
 
 // ErrNotCompletable says that what is wrong with the transaction is not one line that is missing.

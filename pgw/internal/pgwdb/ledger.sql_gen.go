@@ -78,6 +78,91 @@ func (q *Queries) LedgerBalances(ctx context.Context, arg LedgerBalancesParams) 
 	return items, nil
 }
 
+const ledgerFirst = `-- name: LedgerFirst :one
+SELECT coalesce(min(l.transaction_id), '')::text AS first_id FROM pgw.ledger_lines l
+`
+
+func (q *Queries) LedgerFirst(ctx context.Context) (string, error) {
+	row := q.db.QueryRow(ctx, ledgerFirst)
+	var first_id string
+	err := row.Scan(&first_id)
+	return first_id, err
+}
+
+const ledgerImbalanceLooked = `-- name: LedgerImbalanceLooked :exec
+UPDATE pgw.ledger_imbalances SET off = $1, looked_at = $2 WHERE transaction_id = $3
+`
+
+type LedgerImbalanceLookedParams struct {
+	Off           int64
+	At            time.Time
+	TransactionID string
+}
+
+func (q *Queries) LedgerImbalanceLooked(ctx context.Context, arg LedgerImbalanceLookedParams) error {
+	_, err := q.db.Exec(ctx, ledgerImbalanceLooked, arg.Off, arg.At, arg.TransactionID)
+	return err
+}
+
+const ledgerImbalancesOver = `-- name: LedgerImbalancesOver :exec
+DELETE FROM pgw.ledger_imbalances WHERE transaction_id = ANY($1::text[])
+`
+
+func (q *Queries) LedgerImbalancesOver(ctx context.Context, ids []string) error {
+	_, err := q.db.Exec(ctx, ledgerImbalancesOver, ids)
+	return err
+}
+
+const ledgerImbalancesToLookAt = `-- name: LedgerImbalancesToLookAt :many
+SELECT i.transaction_id FROM pgw.ledger_imbalances i ORDER BY i.looked_at, i.transaction_id LIMIT 1000
+`
+
+// Those that were looked at longest ago.
+func (q *Queries) LedgerImbalancesToLookAt(ctx context.Context) ([]string, error) {
+	rows, err := q.db.Query(ctx, ledgerImbalancesToLookAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var transaction_id string
+		if err := rows.Scan(&transaction_id); err != nil {
+			return nil, err
+		}
+		items = append(items, transaction_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ledgerKeepImbalance = `-- name: LedgerKeepImbalance :exec
+INSERT INTO pgw.ledger_imbalances (transaction_id, partner_id, mode, off, found_at, looked_at)
+VALUES ($1, $2, $3, $4, $5, $5)
+ON CONFLICT (transaction_id) DO NOTHING
+`
+
+type LedgerKeepImbalanceParams struct {
+	TransactionID string
+	PartnerID     string
+	Mode          string
+	Off           int64
+	At            time.Time
+}
+
+func (q *Queries) LedgerKeepImbalance(ctx context.Context, arg LedgerKeepImbalanceParams) error {
+	_, err := q.db.Exec(ctx, ledgerKeepImbalance,
+		arg.TransactionID,
+		arg.PartnerID,
+		arg.Mode,
+		arg.Off,
+		arg.At,
+	)
+	return err
+}
+
 const ledgerLinesOf = `-- name: LedgerLinesOf :many
 SELECT transaction_id, line, partner_id, mode, kind, reference, account, amount, currency, provider, contract_id, provider_store_id, merchant_id, merchant_store_id, payment_intent_id, attempt_id, refund_id, occurred_at, created_at FROM pgw.ledger_lines WHERE transaction_id = $1 ORDER BY line
 `
@@ -173,6 +258,18 @@ func (q *Queries) LedgerLinesOfIntent(ctx context.Context, arg LedgerLinesOfInte
 	return items, nil
 }
 
+const ledgerOff = `-- name: LedgerOff :one
+SELECT coalesce(sum(i.off), 0)::bigint AS off FROM pgw.ledger_imbalances i
+`
+
+// By how much the ledger is off, without signs.
+func (q *Queries) LedgerOff(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, ledgerOff)
+	var off int64
+	err := row.Scan(&off)
+	return off, err
+}
+
 const ledgerPutLine = `-- name: LedgerPutLine :exec
 INSERT INTO pgw.ledger_lines (
     transaction_id, line, partner_id, mode, kind, reference, account, amount, currency, provider, contract_id, provider_store_id,
@@ -199,6 +296,26 @@ func (q *Queries) LedgerPutLine(ctx context.Context, arg LedgerPutLineParams) er
 		arg.TransactionID,
 	)
 	return err
+}
+
+const ledgerStepEnd = `-- name: LedgerStepEnd :one
+SELECT coalesce((
+    SELECT l.transaction_id FROM pgw.ledger_lines l WHERE l.transaction_id > $1 AND l.transaction_id < $2::text
+    ORDER BY l.transaction_id OFFSET $3::bigint LIMIT 1), $2::text)::text AS until_id
+`
+
+type LedgerStepEndParams struct {
+	FromID string
+	FarID  string
+	Lines  int64
+}
+
+// The transaction that so many lines after @from_id belong to; @far_id when fewer lie before that. Never @from_id itself.
+func (q *Queries) LedgerStepEnd(ctx context.Context, arg LedgerStepEndParams) (string, error) {
+	row := q.db.QueryRow(ctx, ledgerStepEnd, arg.FromID, arg.FarID, arg.Lines)
+	var until_id string
+	err := row.Scan(&until_id)
+	return until_id, err
 }
 
 const ledgerStillUnbalanced = `-- name: LedgerStillUnbalanced :many
@@ -389,6 +506,35 @@ func (q *Queries) LedgerUnbalanced(ctx context.Context, arg LedgerUnbalancedPara
 		return nil, err
 	}
 	return items, nil
+}
+
+const ledgerWatchNext = `-- name: LedgerWatchNext :one
+SELECT coalesce((SELECT w.next_id FROM pgw.ledger_watch w WHERE w.round = $1), '')::text AS next_id
+`
+
+// Where a round goes on; empty at its beginning.
+func (q *Queries) LedgerWatchNext(ctx context.Context, round string) (string, error) {
+	row := q.db.QueryRow(ctx, ledgerWatchNext, round)
+	var next_id string
+	err := row.Scan(&next_id)
+	return next_id, err
+}
+
+const ledgerWatched = `-- name: LedgerWatched :exec
+INSERT INTO pgw.ledger_watch AS w (round, next_id, whole_at) VALUES ($1, $2::text, CASE WHEN $2::text = '' THEN $3::timestamptz END)
+ON CONFLICT (round) DO UPDATE SET next_id = excluded.next_id, whole_at = coalesce(excluded.whole_at, w.whole_at)
+`
+
+type LedgerWatchedParams struct {
+	Round  string
+	NextID string
+	At     time.Time
+}
+
+// Notes where a round goes on; empty: it is at its end.
+func (q *Queries) LedgerWatched(ctx context.Context, arg LedgerWatchedParams) error {
+	_, err := q.db.Exec(ctx, ledgerWatched, arg.Round, arg.NextID, arg.At)
+	return err
 }
 
 const postLedger = `-- name: PostLedger :one

@@ -111,6 +111,15 @@ type PgwIdempotencyKeysDefault struct {
 	FinishedAt  *time.Time
 }
 
+type PgwLedgerImbalance struct {
+	TransactionID string
+	PartnerID     string
+	Mode          string
+	Off           int64
+	FoundAt       time.Time
+	LookedAt      time.Time
+}
+
 type PgwLedgerLine struct {
 	TransactionID   string
 	Line            int16
@@ -162,6 +171,12 @@ type PgwLedgerReference struct {
 	Reference     string
 	TransactionID string
 	Lines         int16
+}
+
+type PgwLedgerWatch struct {
+	Round   string
+	NextID  string
+	WholeAt *time.Time
 }
 
 type PgwMerchant struct {

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/mpac-cloud/mpac/pgw/internal/ledger"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/platform/clock"
@@ -28,11 +27,12 @@ const lookBack = 8 * 24 * time.Hour
 
 // StatsOf reads the matcher's books for the metrics: the matcher itself is gone between runs.
 func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
-	books, known := &ledger.Watch{}, settledDays{}
+	known := settledDays{}
 	return stats.Read{
+		Name: "reconciliation",
 		Of: []*names.Observed{
 			names.ReconLate, names.ReconOpen, names.ReconPastDue, names.ReconUnmatched, names.ReconLastRun, names.ReconDayLines, names.ReconDayItems,
-			names.ReconDayAmount, names.ReconDayTime, names.ReconDayFailed, names.LedgerImbalance,
+			names.ReconDayAmount, names.ReconDayTime, names.ReconDayFailed,
 		},
 		Take: func(ctx context.Context, say names.Say) error {
 			return postgres.InReadTx(ctx, db, postgres.CrossTenant("recon.figures"), "recon.figures", func(ctx context.Context, tx pgx.Tx) error {
@@ -50,9 +50,7 @@ func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
 						return fmt.Errorf("late runs: %w", err)
 					}
 				}
-				off, err := books.Look(ctx, tx, at)
-				say(names.LedgerImbalance, float64(off))
-				return err
+				return nil
 			})
 		},
 	}

@@ -78,3 +78,40 @@ INSERT INTO pgw.ledger_lines (
 SELECT l.transaction_id, @line, l.partner_id, l.mode, l.kind, l.reference, @account, @amount, l.currency, l.provider, l.contract_id, l.provider_store_id,
     l.merchant_id, l.merchant_store_id, l.payment_intent_id, l.attempt_id, l.refund_id, l.occurred_at, l.created_at
 FROM pgw.ledger_lines l WHERE l.transaction_id = @transaction_id ORDER BY l.line LIMIT 1;
+
+-- name: LedgerWatchNext :one
+-- Where a round goes on; empty at its beginning.
+SELECT coalesce((SELECT w.next_id FROM pgw.ledger_watch w WHERE w.round = @round), '')::text AS next_id;
+
+-- name: LedgerFirst :one
+SELECT coalesce(min(l.transaction_id), '')::text AS first_id FROM pgw.ledger_lines l;
+
+-- name: LedgerStepEnd :one
+-- The transaction that so many lines after @from_id belong to; @far_id when fewer lie before that. Never @from_id itself.
+SELECT coalesce((
+    SELECT l.transaction_id FROM pgw.ledger_lines l WHERE l.transaction_id > @from_id AND l.transaction_id < @far_id::text
+    ORDER BY l.transaction_id OFFSET sqlc.arg(lines)::bigint LIMIT 1), @far_id::text)::text AS until_id;
+
+-- name: LedgerWatched :exec
+-- Notes where a round goes on; empty: it is at its end.
+INSERT INTO pgw.ledger_watch AS w (round, next_id, whole_at) VALUES (@round, @next_id::text, CASE WHEN @next_id::text = '' THEN @at::timestamptz END)
+ON CONFLICT (round) DO UPDATE SET next_id = excluded.next_id, whole_at = coalesce(excluded.whole_at, w.whole_at);
+
+-- name: LedgerKeepImbalance :exec
+INSERT INTO pgw.ledger_imbalances (transaction_id, partner_id, mode, off, found_at, looked_at)
+VALUES (@transaction_id, @partner_id, @mode, @off, @at, @at)
+ON CONFLICT (transaction_id) DO NOTHING;
+
+-- name: LedgerImbalancesToLookAt :many
+-- Those that were looked at longest ago.
+SELECT i.transaction_id FROM pgw.ledger_imbalances i ORDER BY i.looked_at, i.transaction_id LIMIT 1000;
+
+-- name: LedgerImbalanceLooked :exec
+UPDATE pgw.ledger_imbalances SET off = @off, looked_at = @at WHERE transaction_id = @transaction_id;
+
+-- name: LedgerImbalancesOver :exec
+DELETE FROM pgw.ledger_imbalances WHERE transaction_id = ANY(@ids::text[]);
+
+-- name: LedgerOff :one
+-- By how much the ledger is off, without signs.
+SELECT coalesce(sum(i.off), 0)::bigint AS off FROM pgw.ledger_imbalances i;
