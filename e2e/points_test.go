@@ -81,7 +81,7 @@ var elsewhere = map[string]string{
 	"smarttab.feed.park": rare, "smarttab.feed.release": rare, "smarttab.feed.still-parked": rare, "smarttab.feed.turn": rare, "smarttab.feed.unpark": rare,
 
 	"pgw.partition.*": keepsDays, "smarttab.partition.*": keepsDays,
-	"jobs.change": oneStatement, "smarttab.feed.drop": oneStatement,
+	"jobs.change": oneStatement, "smarttab.feed.propose-drop": oneStatement, "smarttab.feed.decide-drop": oneStatement,
 	"kms.wrap": "a data key that was wrapped and not kept has sealed nothing; another is made", "kms.unwrap": question,
 	"pgwclient.get_payment_intent": question, "pgwclient.get_refund": question, "pgwclient.list_payment_intents": question,
 	"pgwclient.list_refunds": question, "pgwclient.get_merchant": question, "pgwclient.get_store": question, "pgwclient.get_provider_config": question,

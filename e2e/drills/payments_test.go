@@ -328,7 +328,11 @@ var feedParked = drill{
 		s.Runbook(`psql "$MPAC_SMARTPOS_DATABASE_URL" -c 'alter table smarttab.receipt drop constraint slip'`)
 		s.Look("mpac run svc-smarttab feed retry")
 		s.Runbook(`for EVENT in $(mpac run svc-smarttab feed parked | awk '/no payment of ours/ {print $1}'); do
-  mpac run svc-smarttab feed drop "$EVENT" --by hanako@example.com --approved-by taro@example.com --because 'INC-8: made in a test, no sale of ours'
+  mpac run svc-smarttab feed drop propose "$EVENT" --because 'INC-8: made in a test, no sale of ours' --by hanako@example.com --name 'Hanako Example'
+done`)
+		s.Sees("mpac run svc-smarttab feed parked", "hanako@example.com proposed")
+		s.Runbook(`for EVENT in $(mpac run svc-smarttab feed parked | awk '/hanako@example.com proposed/ {print $1}'); do
+  mpac run svc-smarttab feed drop approve "$EVENT" --by taro@example.com --name 'Taro Example'
 done`)
 		s.Sees("mpac run svc-smarttab feed parked", "no events")
 	},

@@ -14,7 +14,7 @@ func TestAddress(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"hanako@example.com":         "hanako@example.com",
-		" Hanako@Example.COM ":       "hanako@example.com",
+		"\tHanako@Example.COM\n":     "hanako@example.com",
 		"h.an_ako-2@mail.example.jp": "h.an_ako-2@mail.example.jp",
 	} {
 		if got, err := Address(given); err != nil || got != want {

@@ -23,7 +23,7 @@ func (q *Queries) CountParked(ctx context.Context) (int64, error) {
 }
 
 const countParkedAttempt = `-- name: CountParkedAttempt :exec
-UPDATE smarttab.feed_parked SET attempts = attempts + 1, reason = $1 WHERE event_id = $2
+UPDATE smarttab.feed_parked SET attempts = attempts + 1, reason = $1 WHERE event_id = $2 AND dropped_at IS NULL
 `
 
 type CountParkedAttemptParams struct {
@@ -36,33 +36,20 @@ func (q *Queries) CountParkedAttempt(ctx context.Context, arg CountParkedAttempt
 	return err
 }
 
-const dropParked = `-- name: DropParked :execrows
-UPDATE smarttab.feed_parked
-SET dropped_at = $1::timestamptz, dropped_by = $2::text, approved_by = $3::text, dropped_because = $4::text
-WHERE event_id = $5 AND dropped_at IS NULL
+const dropParked = `-- name: DropParked :exec
+UPDATE smarttab.feed_parked SET dropped_at = $1::timestamptz, approved_by = $2::text WHERE event_id = $3
 `
 
 type DropParkedParams struct {
-	Now        time.Time
-	By         string
-	ApprovedBy string
-	Because    string
-	EventID    string
+	Now     time.Time
+	By      string
+	EventID string
 }
 
 // The row stays, and with it who gave the event up.
-func (q *Queries) DropParked(ctx context.Context, arg DropParkedParams) (int64, error) {
-	result, err := q.db.Exec(ctx, dropParked,
-		arg.Now,
-		arg.By,
-		arg.ApprovedBy,
-		arg.Because,
-		arg.EventID,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) DropParked(ctx context.Context, arg DropParkedParams) error {
+	_, err := q.db.Exec(ctx, dropParked, arg.Now, arg.By, arg.EventID)
+	return err
 }
 
 const ensureFeedShard = `-- name: EnsureFeedShard :exec
@@ -119,6 +106,38 @@ func (q *Queries) FeedShards(ctx context.Context) ([]FeedShardsRow, error) {
 	return items, nil
 }
 
+const keepFeedDecision = `-- name: KeepFeedDecision :exec
+INSERT INTO smarttab.feed_decisions (event_id, payment_ref, type, action, by, name, origin, because, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+`
+
+type KeepFeedDecisionParams struct {
+	EventID    string
+	PaymentRef string
+	Type       string
+	Action     string
+	By         string
+	Name       string
+	Origin     string
+	Because    string
+	At         time.Time
+}
+
+func (q *Queries) KeepFeedDecision(ctx context.Context, arg KeepFeedDecisionParams) error {
+	_, err := q.db.Exec(ctx, keepFeedDecision,
+		arg.EventID,
+		arg.PaymentRef,
+		arg.Type,
+		arg.Action,
+		arg.By,
+		arg.Name,
+		arg.Origin,
+		arg.Because,
+		arg.At,
+	)
+	return err
+}
+
 const leaseFeedShard = `-- name: LeaseFeedShard :one
 UPDATE smarttab.feed_cursor
 SET lease_owner = $1::text, lease_until = clock_timestamp() + make_interval(secs => $2::float8)
@@ -153,7 +172,7 @@ func (q *Queries) LeaseFeedShard(ctx context.Context, arg LeaseFeedShardParams) 
 }
 
 const listParked = `-- name: ListParked :many
-SELECT event_id, payment_ref, type, reason, attempts, parked_at, dropped_at, dropped_by, approved_by, dropped_because
+SELECT event_id, payment_ref, type, reason, attempts, parked_at, drop_proposed_at, dropped_at, dropped_by, approved_by, dropped_because
 FROM smarttab.feed_parked
 WHERE (dropped_at IS NOT NULL) = $1::boolean
 ORDER BY position
@@ -172,13 +191,14 @@ type ListParkedRow struct {
 	Reason         string
 	Attempts       int32
 	ParkedAt       time.Time
+	DropProposedAt *time.Time
 	DroppedAt      *time.Time
 	DroppedBy      *string
 	ApprovedBy     *string
 	DroppedBecause *string
 }
 
-// For people: what is set aside, or (@dropped) was given up by one of them, in the feed's order.
+// For people: what is set aside, or (@dropped) was given up by two of them, in the feed's order.
 func (q *Queries) ListParked(ctx context.Context, arg ListParkedParams) ([]ListParkedRow, error) {
 	rows, err := q.db.Query(ctx, listParked, arg.Dropped, arg.MaxRows)
 	if err != nil {
@@ -195,6 +215,7 @@ func (q *Queries) ListParked(ctx context.Context, arg ListParkedParams) ([]ListP
 			&i.Reason,
 			&i.Attempts,
 			&i.ParkedAt,
+			&i.DropProposedAt,
 			&i.DroppedAt,
 			&i.DroppedBy,
 			&i.ApprovedBy,
@@ -208,6 +229,38 @@ func (q *Queries) ListParked(ctx context.Context, arg ListParkedParams) ([]ListP
 		return nil, err
 	}
 	return items, nil
+}
+
+const lockParked = `-- name: LockParked :one
+SELECT event_id, payment_ref, type, drop_proposed_at, dropped_at, dropped_by, approved_by, dropped_because
+FROM smarttab.feed_parked WHERE event_id = $1 FOR UPDATE
+`
+
+type LockParkedRow struct {
+	EventID        string
+	PaymentRef     string
+	Type           string
+	DropProposedAt *time.Time
+	DroppedAt      *time.Time
+	DroppedBy      *string
+	ApprovedBy     *string
+	DroppedBecause *string
+}
+
+func (q *Queries) LockParked(ctx context.Context, eventID string) (LockParkedRow, error) {
+	row := q.db.QueryRow(ctx, lockParked, eventID)
+	var i LockParkedRow
+	err := row.Scan(
+		&i.EventID,
+		&i.PaymentRef,
+		&i.Type,
+		&i.DropProposedAt,
+		&i.DroppedAt,
+		&i.DroppedBy,
+		&i.ApprovedBy,
+		&i.DroppedBecause,
+	)
+	return i, err
 }
 
 const parkEvent = `-- name: ParkEvent :exec
@@ -351,6 +404,37 @@ func (q *Queries) ParkedPayments(ctx context.Context, refs []string) ([]string, 
 	return items, nil
 }
 
+const proposeDrop = `-- name: ProposeDrop :exec
+UPDATE smarttab.feed_parked SET drop_proposed_at = $1::timestamptz, dropped_by = $2::text, dropped_because = $3::text
+WHERE event_id = $4
+`
+
+type ProposeDropParams struct {
+	Now     time.Time
+	By      string
+	Because string
+	EventID string
+}
+
+func (q *Queries) ProposeDrop(ctx context.Context, arg ProposeDropParams) error {
+	_, err := q.db.Exec(ctx, proposeDrop,
+		arg.Now,
+		arg.By,
+		arg.Because,
+		arg.EventID,
+	)
+	return err
+}
+
+const rejectDrop = `-- name: RejectDrop :exec
+UPDATE smarttab.feed_parked SET drop_proposed_at = NULL, dropped_by = NULL, dropped_because = NULL WHERE event_id = $1
+`
+
+func (q *Queries) RejectDrop(ctx context.Context, eventID string) error {
+	_, err := q.db.Exec(ctx, rejectDrop, eventID)
+	return err
+}
+
 const releaseFeedShard = `-- name: ReleaseFeedShard :exec
 UPDATE smarttab.feed_cursor SET lease_until = '-infinity' WHERE shard = $1 AND lease_owner = $2
 `
@@ -417,11 +501,15 @@ func (q *Queries) TurnFeedPage(ctx context.Context, arg TurnFeedPageParams) (int
 	return result.RowsAffected(), nil
 }
 
-const unparkEvent = `-- name: UnparkEvent :exec
-DELETE FROM smarttab.feed_parked WHERE event_id = $1
+const unparkEvent = `-- name: UnparkEvent :execrows
+DELETE FROM smarttab.feed_parked WHERE event_id = $1 AND dropped_at IS NULL
 `
 
-func (q *Queries) UnparkEvent(ctx context.Context, eventID string) error {
-	_, err := q.db.Exec(ctx, unparkEvent, eventID)
-	return err
+// What people gave up meanwhile stays.
+func (q *Queries) UnparkEvent(ctx context.Context, eventID string) (int64, error) {
+	result, err := q.db.Exec(ctx, unparkEvent, eventID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mpac-cloud/mpac/platform/person"
 )
 
 // Open gives a command its feed, and what ends it.
@@ -79,7 +81,7 @@ func parkedCommand(open Open) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&dropped, "dropped", false, "those that people gave up instead")
+	cmd.Flags().BoolVar(&dropped, "dropped", false, "those that two people gave up instead")
 	cmd.Flags().Int32Var(&limit, "limit", 100, "how many at most")
 	return cmd
 }
@@ -93,7 +95,11 @@ func showParked(out io.Writer, all []ParkedEvent) error {
 	_, _ = fmt.Fprintln(t, "EVENT\tINTENT\tTYPE\tSINCE\tTRIES\tWHY")
 	for _, e := range all {
 		why := e.Reason
-		if d := e.Dropped; d != nil {
+		switch d := e.Drop; {
+		case d == nil:
+		case d.ApprovedBy == "":
+			why += fmt.Sprintf(" (%s proposed %s to give it up: %s)", d.By, at(&d.ProposedAt), d.Because)
+		default:
 			why += fmt.Sprintf(" (given up %s by %s, approved by %s: %s)", at(&d.At), d.By, d.ApprovedBy, d.Because)
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", e.ID, e.Intent, e.Type, at(&e.ParkedAt), e.Attempts, why)
@@ -127,29 +133,72 @@ func retryCommand(open Open) *cobra.Command {
 }
 
 func dropCommand(open Open) *cobra.Command {
-	var d Drop
 	cmd := &cobra.Command{
-		Use: "drop EVENT", Short: "Give an event up that can never be applied: two people's decision", Args: cobra.ExactArgs(1),
+		Use: "drop", Short: "Give an event up that can never be applied: two people's decision",
 		Long: "Give an event up that can never be applied, such as one about a payment that was never made here. The store will not hear what it\n" +
-			"says: settle with the store first what follows. It needs two people; the event stays on record with both names and the reason.",
-		Example: "  svc-smarttab feed drop ev_01KAJD3C00QXB1T9C2E5D7F9H1 --by 'A. Sato' --approved-by 'B. Mori' --because 'made in a test, no payment of ours'",
+			"says: settle with the store first what follows. One person proposes it, another approves or rejects it; until then it is tried as\n" +
+			"before. The event stays on record with both persons and the reason, and so does each decision.",
+	}
+	cmd.AddCommand(proposeDropCommand(open), approveDropCommand(open), rejectDropCommand(open))
+	return cmd
+}
+
+func proposeDropCommand(open Open) *cobra.Command {
+	var because string
+	var who func() person.Person
+	cmd := &cobra.Command{
+		Use: "propose EVENT", Short: "Propose to give an event up; another person approves it", Args: cobra.ExactArgs(1),
+		Example: "  svc-smarttab feed drop propose ev_01KAJD3C00QXB1T9C2E5D7F9H1 --because 'made in a test, no payment of ours' --by hanako@example.com --name 'Hanako Example'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return with(cmd, open, func(ctx context.Context, o Operator, out io.Writer) error {
-				if err := o.Drop(ctx, args[0], d); err != nil {
-					return fmt.Errorf("%s: %w", args[0], err)
-				}
-				_, err := fmt.Fprintf(out, "%s is given up\n", args[0])
-				return err
+			return decided(cmd, open, args[0], "is proposed to be given up; another person approves it", func(ctx context.Context, o Operator) error {
+				return o.ProposeDrop(ctx, args[0], because, who())
 			})
 		},
 	}
-	cmd.Flags().StringVar(&d.By, "by", "", "who gives it up")
-	cmd.Flags().StringVar(&d.ApprovedBy, "approved-by", "", "who approves: somebody else")
-	cmd.Flags().StringVar(&d.Because, "because", "", "why")
-	for _, name := range []string{"by", "approved-by", "because"} {
-		_ = cmd.MarkFlagRequired(name)
-	}
+	cmd.Flags().StringVar(&because, "because", "", "why")
+	_ = cmd.MarkFlagRequired("because")
+	who = person.Flags(cmd)
 	return cmd
+}
+
+func approveDropCommand(open Open) *cobra.Command {
+	var who func() person.Person
+	cmd := &cobra.Command{
+		Use: "approve EVENT", Short: "Give an event up that another person proposed to", Args: cobra.ExactArgs(1),
+		Example: "  svc-smarttab feed drop approve ev_01KAJD3C00QXB1T9C2E5D7F9H1 --by taro@example.com --name 'Taro Example'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return decided(cmd, open, args[0], "is given up", func(ctx context.Context, o Operator) error { return o.ApproveDrop(ctx, args[0], who()) })
+		},
+	}
+	who = person.Flags(cmd)
+	return cmd
+}
+
+func rejectDropCommand(open Open) *cobra.Command {
+	var because string
+	var who func() person.Person
+	cmd := &cobra.Command{
+		Use: "reject EVENT", Short: "End another person's proposal to give an event up", Args: cobra.ExactArgs(1),
+		Example: "  svc-smarttab feed drop reject ev_01KAJD3C00QXB1T9C2E5D7F9H1 --because 'the store has such a payment' --by taro@example.com --name 'Taro Example'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return decided(cmd, open, args[0], "stays set aside", func(ctx context.Context, o Operator) error { return o.RejectDrop(ctx, args[0], because, who()) })
+		},
+	}
+	cmd.Flags().StringVar(&because, "because", "", "why not")
+	_ = cmd.MarkFlagRequired("because")
+	who = person.Flags(cmd)
+	return cmd
+}
+
+// decided does it and says so.
+func decided(cmd *cobra.Command, open Open, event, what string, do func(context.Context, Operator) error) error {
+	return with(cmd, open, func(ctx context.Context, o Operator, out io.Writer) error {
+		if err := do(ctx, o); err != nil {
+			return fmt.Errorf("%s: %w", event, err)
+		}
+		_, err := fmt.Fprintf(out, "%s %s\n", event, what)
+		return err
+	})
 }
 
 // ask asks the gateway for what comes next, as the reader does.

@@ -314,7 +314,11 @@ func (r *Reader) retry(ctx context.Context, row smarttabdb.ParkedEventsRow) erro
 		return err
 	}
 	return postgres.InTx(ctx, r.DB, everybody, "smarttab.feed.unpark", func(ctx context.Context, tx pgx.Tx) error {
-		return smarttabdb.New(tx).UnparkEvent(ctx, row.EventID)
+		n, err := smarttabdb.New(tx).UnparkEvent(ctx, row.EventID)
+		if err == nil && n == 0 {
+			slog.WarnContext(ctx, "feed: event applied that was taken away or given up meanwhile", "event_id", row.EventID, "payment_ref", row.PaymentRef)
+		}
+		return err
 	})
 }
 

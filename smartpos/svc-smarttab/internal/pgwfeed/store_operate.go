@@ -2,9 +2,7 @@ package pgwfeed
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,13 +16,15 @@ type ParkedEvent struct {
 	ID, Intent, Type, Reason string
 	Attempts                 int32
 	ParkedAt                 time.Time
-	Dropped                  *Drop // nil: it is tried again
+	Drop                     *Drop // nil: nobody has said that it should be given up
 }
 
-// Drop is two people's word that an event is given up.
+// Drop is one person's word that an event should be given up, and with another's it is.
 type Drop struct {
-	By, ApprovedBy, Because string
-	At                      time.Time
+	By, Because string
+	ProposedAt  time.Time
+	ApprovedBy  string // empty: it is proposed, and the event is tried as before
+	At          time.Time
 }
 
 // Shard is how far a shard of the feed has been read, and by whom.
@@ -45,8 +45,11 @@ func (o Operator) List(ctx context.Context, dropped bool, limit int32) (all []Pa
 		rows, err := smarttabdb.New(tx).ListParked(ctx, smarttabdb.ListParkedParams{Dropped: dropped, MaxRows: limit})
 		for _, r := range rows {
 			e := ParkedEvent{ID: r.EventID, Intent: r.PaymentRef, Type: r.Type, Reason: r.Reason, Attempts: r.Attempts, ParkedAt: r.ParkedAt}
+			if r.DropProposedAt != nil {
+				e.Drop = &Drop{By: *r.DroppedBy, Because: *r.DroppedBecause, ProposedAt: *r.DropProposedAt}
+			}
 			if r.DroppedAt != nil {
-				e.Dropped = &Drop{By: *r.DroppedBy, ApprovedBy: *r.ApprovedBy, Because: *r.DroppedBecause, At: *r.DroppedAt}
+				e.Drop.ApprovedBy, e.Drop.At = *r.ApprovedBy, *r.DroppedAt
 			}
 			all = append(all, e)
 		}
@@ -71,29 +74,6 @@ func (o Operator) Retry(ctx context.Context, intent string) (tried, left int, er
 		tried, left = tried+1, left+n
 	}
 	return tried, left, nil
-}
-
-// ErrNotParked says that the event is not set aside, or was given up already.
-var ErrNotParked = errors.New("no such event is set aside")
-
-// Drop gives a parked event up. The database holds that two people said so. Later events of the same intent are tried again.
-func (o Operator) Drop(ctx context.Context, event string, d Drop) error {
-	err := postgres.InTx(ctx, o.DB, everybody, "smarttab.feed.drop", func(ctx context.Context, tx pgx.Tx) error {
-		n, err := smarttabdb.New(tx).DropParked(ctx, smarttabdb.DropParkedParams{
-			EventID: event, Now: o.Clock(), By: d.By, ApprovedBy: d.ApprovedBy, Because: d.Because,
-		})
-		if err == nil && n == 0 {
-			err = ErrNotParked
-		}
-		return err
-	})
-	if err == nil {
-		slog.WarnContext(ctx, "feed: event given up", "event_id", event, "by", d.By, "approved_by", d.ApprovedBy, "because", d.Because)
-	}
-	if postgres.IsCheck(err, "feed_parked_dropped") {
-		return errors.New("an event is given up by one person and approved by another; both names and a reason are needed")
-	}
-	return err
 }
 
 // Shards reads how far each shard has been read.

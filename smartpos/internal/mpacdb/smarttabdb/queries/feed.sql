@@ -34,11 +34,12 @@ FROM smarttab.feed_parked
 WHERE payment_ref = @payment_ref AND dropped_at IS NULL
 ORDER BY position;
 
--- name: UnparkEvent :exec
-DELETE FROM smarttab.feed_parked WHERE event_id = @event_id;
+-- name: UnparkEvent :execrows
+-- What people gave up meanwhile stays.
+DELETE FROM smarttab.feed_parked WHERE event_id = @event_id AND dropped_at IS NULL;
 
 -- name: CountParkedAttempt :exec
-UPDATE smarttab.feed_parked SET attempts = attempts + 1, reason = @reason WHERE event_id = @event_id;
+UPDATE smarttab.feed_parked SET attempts = attempts + 1, reason = @reason WHERE event_id = @event_id AND dropped_at IS NULL;
 
 -- name: ParkedGroups :many
 -- Intents with parked events that have lain there for longer, the oldest first.
@@ -53,18 +54,31 @@ LIMIT @max_rows;
 SELECT count(*) FROM smarttab.feed_parked WHERE dropped_at IS NULL;
 
 -- name: ListParked :many
--- For people: what is set aside, or (@dropped) was given up by one of them, in the feed's order.
-SELECT event_id, payment_ref, type, reason, attempts, parked_at, dropped_at, dropped_by, approved_by, dropped_because
+-- For people: what is set aside, or (@dropped) was given up by two of them, in the feed's order.
+SELECT event_id, payment_ref, type, reason, attempts, parked_at, drop_proposed_at, dropped_at, dropped_by, approved_by, dropped_because
 FROM smarttab.feed_parked
 WHERE (dropped_at IS NOT NULL) = @dropped::boolean
 ORDER BY position
 LIMIT @max_rows;
 
--- name: DropParked :execrows
+-- name: LockParked :one
+SELECT event_id, payment_ref, type, drop_proposed_at, dropped_at, dropped_by, approved_by, dropped_because
+FROM smarttab.feed_parked WHERE event_id = @event_id FOR UPDATE;
+
+-- name: ProposeDrop :exec
+UPDATE smarttab.feed_parked SET drop_proposed_at = @now::timestamptz, dropped_by = @by::text, dropped_because = @because::text
+WHERE event_id = @event_id;
+
+-- name: RejectDrop :exec
+UPDATE smarttab.feed_parked SET drop_proposed_at = NULL, dropped_by = NULL, dropped_because = NULL WHERE event_id = @event_id;
+
+-- name: DropParked :exec
 -- The row stays, and with it who gave the event up.
-UPDATE smarttab.feed_parked
-SET dropped_at = @now::timestamptz, dropped_by = @by::text, approved_by = @approved_by::text, dropped_because = @because::text
-WHERE event_id = @event_id AND dropped_at IS NULL;
+UPDATE smarttab.feed_parked SET dropped_at = @now::timestamptz, approved_by = @by::text WHERE event_id = @event_id;
+
+-- name: KeepFeedDecision :exec
+INSERT INTO smarttab.feed_decisions (event_id, payment_ref, type, action, by, name, origin, because, at)
+VALUES (@event_id, @payment_ref, @type, @action, @by, @name, @origin, @because, @at);
 
 -- name: FeedShards :many
 SELECT shard, after, applied_event, applied_until, resyncing, lease_owner, greatest(lease_until, 'epoch')::timestamptz AS lease_until, updated_at
