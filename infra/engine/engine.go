@@ -13,6 +13,7 @@ import (
 
 	"github.com/mpac-cloud/mpac/infra/engine/cloud"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
+	"github.com/mpac-cloud/mpac/platform/handover"
 )
 
 // Engine works on one environment.
@@ -187,6 +188,9 @@ func (e *Engine) RunTask(ctx context.Context, stack *manifest.Stack, name string
 	if !known {
 		return nil, fmt.Errorf("%s has no task %s", stack.Name, name)
 	}
+	if err := mayRun(name, declared, command); err != nil {
+		return nil, err
+	}
 	task := cloud.Task{Container: declared.Container, Command: command, LogPrefix: declared.LogPrefix, StartedBy: startedBy(e.Cloud.Caller)}
 	var err error
 	if task.Definition, err = e.Output(stack.Name, declared.Definition); err != nil {
@@ -215,6 +219,39 @@ func (e *Engine) RunTask(ctx context.Context, stack *manifest.Stack, name string
 		task.SecurityGroups = append(task.SecurityGroups, id)
 	}
 	return e.Cloud.RunTask(ctx, task)
+}
+
+// sealTo is the flag by which a command is told whose eyes its answer is for.
+const sealTo = "--seal-to"
+
+// mayRun refuses what would serve beside the services, and a secret in a log.
+func mayRun(name string, task manifest.Task, command []string) error {
+	switch {
+	case task.NeedsCommand && len(command) == 0:
+		return fmt.Errorf("the task %s needs a command after --; -- --help shows those there are", name)
+	case len(command) > 0 && command[0] == "serve":
+		return fmt.Errorf("serve is what the stack's services do: a task that served beside them would read the feed, work jobs and never end")
+	case task.Seals(command) && !slices.ContainsFunc(command, func(word string) bool { return strings.HasPrefix(word, sealTo) }):
+		return fmt.Errorf("%s answers with a secret, which the task's log must not have in the clear: it needs %s", strings.Join(command, " "), sealTo)
+	}
+	return nil
+}
+
+// RunSealed runs a command whose answer is a secret: it is sealed to a key made for this once, and opened here. lines are what the task
+// said, with the answer as it is in its log.
+func (e *Engine) RunSealed(ctx context.Context, stack *manifest.Stack, name string, command ...string) (secret []byte, lines []string, err error) {
+	key, err := handover.NewKey()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w", err)
+	}
+	lines, err = e.RunTask(ctx, stack, name, append(slices.Clone(command), sealTo, key.Public())...)
+	if err != nil {
+		return nil, lines, err
+	}
+	if secret, err = key.Open(lines); err != nil {
+		return nil, lines, fmt.Errorf("the answer of %s: %w", strings.Join(command, " "), err)
+	}
+	return secret, lines, nil
 }
 
 // Migrate runs a stack's migrate task, shows what it said, and waits for exit 0.

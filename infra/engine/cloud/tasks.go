@@ -74,6 +74,17 @@ func (c *Cloud) awaitTask(ctx context.Context, t Task, arn string) (*types.Task,
 	return task, err
 }
 
+// ExitError is a task that ran and ended with another code than 0.
+type ExitError struct {
+	Container string
+	Code      int
+	Reason    string // of ECS
+}
+
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("task %s exited with %d: %s", e.Container, e.Code, e.Reason)
+}
+
 func exitOf(t Task, task *types.Task) error {
 	for _, container := range task.Containers {
 		if aws.ToString(container.Name) != t.Container {
@@ -83,7 +94,7 @@ func exitOf(t Task, task *types.Task) error {
 			return fmt.Errorf("task %s did not run: %s", t.Container, firstOf(aws.ToString(container.Reason), aws.ToString(task.StoppedReason)))
 		}
 		if *container.ExitCode != 0 {
-			return fmt.Errorf("task %s exited with %d: %s", t.Container, *container.ExitCode, aws.ToString(task.StoppedReason))
+			return &ExitError{Container: t.Container, Code: int(*container.ExitCode), Reason: firstOf(aws.ToString(container.Reason), aws.ToString(task.StoppedReason))}
 		}
 		return nil
 	}

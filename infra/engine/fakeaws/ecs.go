@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -207,6 +208,17 @@ func (f *Fake) keepLines(container map[string]any, t *ecsTask) {
 	options := object(object(container["LogConfiguration"])["Options"])
 	group, prefix := fmt.Sprint(options["awslogs-group"]), fmt.Sprint(options["awslogs-stream-prefix"])
 	f.lines[group+":"+prefix+"/"+t.container+"/"+t.arn[strings.LastIndex(t.arn, "/")+1:]] = t.end.Lines
+}
+
+// Logs are all lines that tasks have said, as they are in CloudWatch.
+func (f *Fake) Logs() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []string
+	for _, stream := range slices.Sorted(maps.Keys(f.lines)) {
+		all = append(all, f.lines[stream]...)
+	}
+	return all
 }
 
 func (t *ecsTask) describe() any {

@@ -63,6 +63,16 @@ func (m *Manifest) checkStack(s *Stack, say func(string, ...any)) {
 			say("%s needs %s, which comes after it", s.Name, need)
 		}
 	}
+	for name, task := range s.Tasks {
+		if len(task.Sealed) > 0 && !task.NeedsCommand {
+			say("%s: the task %s seals commands and does not need one", s.Name, name)
+		}
+		for code, meaning := range task.Exits {
+			if code < 2 || code > 125 || meaning == "" {
+				say("%s: the task %s: exit code %d is no code that a command says something by", s.Name, name, code)
+			}
+		}
+	}
 	for name, source := range s.Parameters {
 		if err := m.checkSource(s, source); err != nil {
 			say("%s: %s: %w", s.Name, name, err)

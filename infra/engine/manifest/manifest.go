@@ -96,6 +96,28 @@ type Task struct {
 	LogGroup       string     `yaml:"log_group"`
 	LogPrefix      string     `yaml:"log_prefix"`
 	Image          *TaskImage `yaml:"image"`
+	// NeedsCommand is a task for operators' commands: without one it would do something nobody asked for, or wait for ever.
+	NeedsCommand bool `yaml:"needs_command"`
+	// Sealed are commands that answer with a secret: it goes through the task's log sealed to the operator who asked.
+	Sealed []string `yaml:"sealed"`
+	// Exits say what exit codes mean that are no failure.
+	Exits map[int]string `yaml:"exits"`
+}
+
+// Seals tells whether a command answers with a secret, which its help does not. Flags may stand anywhere between its words.
+func (t Task) Seals(command []string) bool {
+	if slices.Contains(command, "--help") || slices.Contains(command, "-h") {
+		return false
+	}
+	return slices.ContainsFunc(t.Sealed, func(sealed string) bool {
+		left := strings.Fields(sealed)
+		for _, word := range command {
+			if len(left) > 0 && word == left[0] {
+				left = left[1:]
+			}
+		}
+		return len(left) == 0
+	})
 }
 
 // TaskImage is the parameter that holds the task's image.

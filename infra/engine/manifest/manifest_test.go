@@ -201,3 +201,40 @@ func TestTemplatesAreHeldAgainstIt(t *testing.T) {
 		t.Errorf("told wrongly: %v", err)
 	}
 }
+
+func TestSeals(t *testing.T) {
+	t.Parallel()
+	task := manifest.Task{Sealed: []string{"partner create", "partner key add"}}
+	for command, want := range map[string]bool{
+		"partner create --name x":               true,
+		"partner --json create":                 true,
+		"partner key --form2-only add":          true,
+		"partner key add --partner cp_1":        true,
+		"partner key revoke pk_live_1":          false,
+		"partner key add --help":                false,
+		"operator list":                         false,
+		"operator propose pa_1 --note 'create'": false,
+		"":                                      false,
+	} {
+		if got := task.Seals(strings.Fields(command)); got != want {
+			t.Errorf("%q: %v", command, got)
+		}
+	}
+}
+
+func TestTasksOfTheManifest(t *testing.T) {
+	t.Parallel()
+	const tasks = "systems:\n  one:\n    - {name: net, template: net.yaml, tasks: {t: {definition: D, container: c, cluster: C, %s}}, parameters: {Peer"
+	for what, want := range map[string]string{
+		"sealed: [partner create]":                      "seals commands and does not need one",
+		"sealed: [partner create], needs_command: true": "",
+		"exits: {1: it failed}":                         "exit code 1",
+		"exits: {2: \"\"}":                              "exit code 2",
+		"exits: {2: exceptions are open}":               "",
+	} {
+		text := strings.Replace(good, "systems:\n  one:\n    - {name: net, template: net.yaml, parameters: {Peer", strings.Replace(tasks, "%s", what, 1), 1)
+		if _, err := load(t, text); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/mpac-cloud/mpac/infra/engine"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
-	"github.com/mpac-cloud/mpac/platform/handover"
 )
 
 // Keeper keeps one environment's entries.
@@ -271,17 +270,9 @@ type made struct {
 
 // ask runs the gateway's task with a command whose answer is sealed to a key made for this once.
 func (k *Keeper) ask(ctx context.Context, secret manifest.Secret, command ...string) (made, error) {
-	key, err := handover.NewKey()
-	if err != nil {
-		return made{}, fmt.Errorf("%w", err)
-	}
-	lines, err := k.Engine.RunTask(ctx, k.Engine.Manifest.Stack(secret.Stack), secret.Task, append(command, "--seal-to", key.Public())...)
+	text, lines, err := k.Engine.RunSealed(ctx, k.Engine.Manifest.Stack(secret.Stack), secret.Task, command...)
 	if err != nil {
 		return made{}, fmt.Errorf("%w; it said: %q", err, lines)
-	}
-	text, err := key.Open(lines)
-	if err != nil {
-		return made{}, fmt.Errorf("the partner's key: %w", err)
 	}
 	var m made
 	if err := json.Unmarshal(text, &m); err != nil || m.APIKey == "" || m.SecretKey == "" {

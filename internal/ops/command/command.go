@@ -44,6 +44,10 @@ func Main(args []string) int {
 		c := console.New(os.Stderr)
 		c.Printf("%s %v\n", c.Bad("mpac:"), err)
 	}
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) { // a task's, far away
+		return coded.ExitCode()
+	}
 	return 1
 }
 

@@ -1,9 +1,13 @@
 package deploy_test
 
 import (
+	"errors"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,15 +52,24 @@ func TestScripts(t *testing.T) {
 			return copyInfra(infra, filepath.Join(env.WorkDir, "infra"))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"push": push, "fail": fail, "figures": figures, "tamper": tamper, "journal": journal, "replace": replace,
+			"push": push, "fail": fail, "figures": figures, "tamper": tamper, "journal": journal, "replace": replace, "logs": logs, "exits": exits,
 		},
 	})
 }
 
 // partnerTask plays pgw-backend's partner command; every other task succeeds.
 func partnerTask(run fakeaws.TaskRun) fakeaws.TaskEnd {
-	if run.Container != "partner" {
+	switch {
+	case run.Container == "matcher":
+		return fakeaws.TaskEnd{ExitCode: 2, Lines: []string{"matcher: 2026-11-21: done, 3 exceptions are open (exit 2)"}}
+	case run.Container == "operator":
+		return fakeaws.TaskEnd{ExitCode: 1, Lines: []string{"svc-smarttab: no such event"}}
+	case run.Container != "partner":
 		return fakeaws.TaskEnd{Lines: []string{"done"}}
+	case slices.Contains(run.Command, "revoke"):
+		return fakeaws.TaskEnd{Lines: []string{run.Command[3] + " is revoked"}}
+	case slices.Contains(run.Command, "--help"):
+		return fakeaws.TaskEnd{Lines: []string{"Usage: pgw-backend partner key add"}}
 	}
 	line, err := handover.Seal(run.Command[len(run.Command)-1], []byte(`{"partner_id":"cp_1","api_key":"pk_test_1","secret_key":"sk_test_1"}`))
 	if err != nil {
@@ -94,6 +107,20 @@ func push(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	for _, repository := range m.Repositories {
 		fakeOf(ts).Push(repository, args[0])
+	}
+}
+
+// logs FILE: writes down what is in CloudWatch of all that tasks have said.
+func logs(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(fakeOf(ts).Logs(), "\n")), 0o600))
+}
+
+// exits CODE ARG...: mpac ends with the code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != args[0] {
+		ts.Fatalf("want exit %s, got %v", args[0], err)
 	}
 }
 

@@ -2,9 +2,6 @@ package deploy
 
 import (
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -70,35 +67,4 @@ func secretsCommand(f *flags) *cobra.Command {
 		return fmt.Errorf("--rotate %s: there is nothing of that name to rotate", *rotate)
 	}
 	return cmd
-}
-
-func runCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use: "run STACK TASK [-- COMMAND...]", Short: "Run a one-off task of a stack and wait for its end", Args: cobra.MinimumNArgs(2),
-		Long: "Run a one-off task that the manifest names, wait for exit 0, and show what it said. A command stands for the task's own: the tasks " +
-			"svc-portal, svc-smarttab, pgw-backend and matcher are there for it.",
-		Example: "  mpac deploy run --env dev smartpos seed\n  mpac deploy run --env prod smartpos svc-smarttab -- feed parked\n" +
-			"  mpac deploy run --env prod pgw matcher -- run --date 2026-11-21",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, t, err := f.open(cmd)
-			if err != nil {
-				return err
-			}
-			s := e.Manifest.Stack(args[0])
-			if s == nil || s.Tasks[args[1]].Definition == "" {
-				var known []string
-				for _, s := range e.Manifest.Stacks() {
-					for _, task := range slices.Sorted(maps.Keys(s.Tasks)) {
-						known = append(known, s.Name+" "+task)
-					}
-				}
-				return fmt.Errorf("there is no task %s %s; there are: %s", args[0], args[1], strings.Join(known, ", "))
-			}
-			lines, err := e.RunTask(cmd.Context(), s, args[1], args[2:]...)
-			for _, line := range lines {
-				t.Printf("%s\n", line)
-			}
-			return err
-		},
-	}
 }
