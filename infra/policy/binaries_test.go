@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mpac-cloud/mpac/infra/engine/manifest"
 	"github.com/mpac-cloud/mpac/infra/policy"
 	"github.com/mpac-cloud/mpac/infra/template"
 )
@@ -344,5 +345,47 @@ func TestKongHasTheSecretsThatItsFileNames(t *testing.T) {
 	slices.Sort(given)
 	if !slices.Equal(slices.Compact(wanted), given) {
 		t.Errorf("Kong's file names %v, the task gives %v", wanted, given)
+	}
+}
+
+// TestCommandsThatAnswerWithASecretAreSealed: whatever knows --seal-to is known to the manifest, and the reverse.
+func TestCommandsThatAnswerWithASecretAreSealed(t *testing.T) {
+	t.Parallel()
+	bin := built(t)
+	m, err := manifest.Load(os.DirFS(".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ stack, task, binary string }{
+		{"smartpos", "svc-portal", "svc-portal"}, {"smartpos", "svc-smarttab", "svc-smarttab"},
+		{"pgw", "pgw-backend", "pgw-backend"}, {"pgw", "partner", "pgw-backend"}, {"pgw", "matcher", "matcher"},
+	} {
+		var sealed []string
+		each(t, container{binary: c.binary}, bin, nil, func(command []string, help string) {
+			if strings.Contains(help, "--seal-to") {
+				sealed = append(sealed, strings.Join(command, " "))
+			}
+		})
+		want := slices.Sorted(slices.Values(m.Stack(c.stack).Tasks[c.task].Sealed))
+		if slices.Sort(sealed); !slices.Equal(sealed, want) {
+			t.Errorf("%s %s: the commands %q know --seal-to, the manifest says %q", c.stack, c.task, sealed, want)
+		}
+	}
+}
+
+// each calls with a command and those below it, and their help.
+func each(t *testing.T, c container, bin string, command []string, call func(command []string, help string)) {
+	t.Helper()
+	out, err := c.run(t.Context(), bin, nil, append(slices.Clone(command), "--help")...)
+	if err != nil {
+		t.Fatalf("%s %v: %v", c.binary, command, err)
+	}
+	call(command, string(out))
+	_, rest, _ := strings.Cut(string(out), "\nAvailable Commands:\n")
+	rest, _, _ = strings.Cut(rest, "\n\n")
+	for line := range strings.Lines(rest) {
+		if name, _, _ := strings.Cut(strings.TrimSpace(line), " "); name != "" && name != "help" && name != "completion" {
+			each(t, c, bin, append(slices.Clone(command), name), call)
+		}
 	}
 }

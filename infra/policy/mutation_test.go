@@ -140,6 +140,7 @@ var mutations = []mutation{
 	{"too few files for the terminals", pos, "KongTask", "SoftLimit: 262144", "SoftLimit: 65535", "tasks"},
 	{"operators' commands of the version before", pos, "", "Value: !Ref SvcSmarttabOperatorTask}", "Value: !Ref SvcSmarttabBlueTask}", "commands"},
 	{"an operator's task that serves", pos, "SvcSmarttabOperatorTask", "Command: [--help]", "Command: [serve]", "commands"},
+	{"a partner's secret in a log", gate, "PartnerTask", "PARTNER_ANSWERS_SEALED, Value: \"true\"", "PARTNER_ANSWERS_SEALED, Value: \"false\"", "commands"},
 	{"an operator who hears nothing", "manifest.yaml", "", "log_group: SvcSmarttabOperatorLogGroup", "log_group: MigrateLogGroup", "commands"},
 	{"a floor of one in production", "parameters/prod/smartpos.yaml", "", `SvcSmarttabBlueMinCapacity: "5"`, `SvcSmarttabBlueMinCapacity: "1"`, "scaling"},
 	{"a count that fights with scaling", gate, "PgwBackendBlueService", "DesiredCount: !If [PgwBackendBlueOff, 0, !Ref \"AWS::NoValue\"]", "DesiredCount: 3", "scaling"},

@@ -226,6 +226,9 @@ func checkCommands(c *checker, system string, stacks []*template.Stack) {
 			if serving[task.Name] || template.Text(template.At(container, "Command.0")) == "serve" {
 				c.say(task.Name, "mpac deploy run %s %s starts a service's own task", s.Name, name)
 			}
+			if len(s.Tasks[name].Sealed) > 0 {
+				c.want(task.Name, name+": PARTNER_ANSWERS_SEALED", variable(container, "PARTNER_ANSWERS_SEALED"), "true")
+			}
 			c.want(task.Name, name+": its log", template.Text(stack.Outputs[s.Tasks[name].LogGroup]), template.Text(template.At(container, "LogConfiguration.Options.awslogs-group")))
 			c.want(task.Name, name+": its log's prefix", s.Tasks[name].LogPrefix, template.Text(template.At(container, "LogConfiguration.Options.awslogs-stream-prefix")))
 		}

@@ -28,7 +28,7 @@ func main() {
 			partner.Commands(openPartners), event.Commands(feedStatus, newEpoch), intent.ListCommands(openLists),
 			ledger.Commands(openLedger), jobs.Commands("pgw-backend", pgwdb.JobSchema), resolution.Commands(openOperator), sealKeyCommand(),
 		},
-		Reads: map[string][]config.Variable{"partner": config.Describe[partnerSettings](), "operator": config.Describe[operatorSettings]()},
+		Reads: map[string][]config.Variable{"partner": append(config.Describe[partnerSettings](), config.Describe[partner.Output]()...), "operator": config.Describe[operatorSettings]()},
 	}.Main()
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mpac-cloud/mpac/platform/config"
 	"github.com/mpac-cloud/mpac/platform/handover"
 )
 
@@ -34,6 +35,9 @@ func createCommand(open func(ctx context.Context) (*Store, func(), error)) *cobr
 			}
 			if p.Name == "" {
 				return errors.New("--name is missing")
+			}
+			if err := as.check(); err != nil {
+				return err
 			}
 			store, end, err := open(cmd.Context())
 			if err != nil {
@@ -65,6 +69,9 @@ func addKeyCommand(open func(ctx context.Context) (*Store, func(), error)) *cobr
 		Example: "  pgw-backend partner key add --partner cp_01JD... --mode live --form2-only --expires-in 8760h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkMode(mode); err != nil {
+				return err
+			}
+			if err := as.check(); err != nil {
 				return err
 			}
 			store, end, err := open(cmd.Context())
@@ -122,15 +129,32 @@ func checkMode(mode string) error {
 	return nil
 }
 
+// Output is what the environment says of where answers go.
+type Output struct {
+	Sealed bool `env:"PARTNER_ANSWERS_SEALED" envDefault:"false" doc:"true where output is kept for others to read, as a task's log: partner create and key add want --seal-to"`
+}
+
 // form is how a key is shown.
 type form struct {
 	json   bool
 	sealTo string
 }
 
+// check refuses, before there is a key, to show it where others read.
+func (f *form) check() error {
+	out, err := config.Load[Output]()
+	if err != nil {
+		return err
+	}
+	if out.Sealed && f.sealTo == "" {
+		return errors.New("the secret would be kept in the clear where this output goes: --seal-to is missing (mpac deploy run gives it)")
+	}
+	return nil
+}
+
 func (f *form) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.json, "json", false, "as JSON")
-	cmd.Flags().StringVar(&f.sealTo, "seal-to", "", "print the JSON sealed to this key, for a log that others read (mpac deploy secrets gives it)")
+	cmd.Flags().StringVar(&f.sealTo, "seal-to", "", "print the JSON sealed to this key, for a log that others read (mpac deploy run and mpac deploy secrets give it)")
 }
 
 func show(w io.Writer, c Created, as form) error {
