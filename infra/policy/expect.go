@@ -254,6 +254,9 @@ var (
 	tracesKept  = map[string]string{"dev": "100", "stg": "50", "prod": "25"}
 )
 
+// commandLogDays is how long the record of operators' commands is kept at least: in production as long as what they are held against.
+var commandLogDays = map[string]int{"dev": 30, "stg": 90, "prod": 2557}
+
 // silent are containers that send no OTLP by the standard variables, and why.
 var silent = map[string]string{
 	"smartpos/KongTask/kong":      "its plugin sends traces, told by the gateway's file; its sidecar tells of it besides",

@@ -146,8 +146,7 @@ func (c *checker) container(s *template.Stack, task *template.Resource, containe
 		c.say(task.Name, "%s has rights that no container needs", name)
 	}
 	c.want(task.Name, name+": LogDriver", at("LogConfiguration.LogDriver"), "awslogs")
-	group, _ := template.At(container, "LogConfiguration.Options.awslogs-group").(template.Reference)
-	if r := s.Resources[group.Resource]; r == nil || r.Type != "AWS::Logs::LogGroup" {
+	if r := s.Resources[logGroup(container)]; r == nil || r.Type != "AWS::Logs::LogGroup" {
 		c.say(task.Name, "%s logs to %q, which is not a log group of the stack", name, at("LogConfiguration.Options.awslogs-group"))
 	}
 	c.drain(task, container)
@@ -226,6 +225,12 @@ func checkCommands(c *checker, system string, stacks []*template.Stack) {
 			if serving[task.Name] || template.Text(template.At(container, "Command.0")) == "serve" {
 				c.say(task.Name, "mpac deploy run %s %s starts a service's own task", s.Name, name)
 			}
+			if group := stack.Resources[logGroup(container)]; s.Tasks[name].NeedsCommand && name != "matcher" && group != nil { // a matcher's run is in the database's audit trail
+				if days := group.Int("RetentionInDays"); days < commandLogDays[c.world.Env] {
+					c.say(group.Name, "what operators did is kept for %d days, it must be for %d", days, commandLogDays[c.world.Env])
+				}
+				c.stays(group, "Retain")
+			}
 			if len(s.Tasks[name].Sealed) > 0 {
 				c.want(task.Name, name+": PARTNER_ANSWERS_SEALED", variable(container, "PARTNER_ANSWERS_SEALED"), "true")
 			}
@@ -233,6 +238,12 @@ func checkCommands(c *checker, system string, stacks []*template.Stack) {
 			c.want(task.Name, name+": its log's prefix", s.Tasks[name].LogPrefix, template.Text(template.At(container, "LogConfiguration.Options.awslogs-stream-prefix")))
 		}
 	}
+}
+
+// logGroup is the log group's name in the stack; empty when it is none of the stack's.
+func logGroup(container any) string {
+	group, _ := template.At(container, "LogConfiguration.Options.awslogs-group").(template.Reference)
+	return group.Resource
 }
 
 // checkScaling: counts by environment; scaling owns them; 60% CPU, 70% memory, requests per target; out in 60 s, in in 300 s.
