@@ -19,7 +19,7 @@ import (
 )
 
 // batches are all drills in the order in which they are done.
-var batches = slices.Concat(services, payments, jobs, store, reconciliation, data, gateway, slo)
+var batches = slices.Concat(services, payments, jobs, store, reconciliation, data, gateway, figures, slo)
 
 func allDrills() []drill { return slices.Concat(batches...) }
 

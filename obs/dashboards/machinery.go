@@ -120,6 +120,7 @@ func stack() *Dashboard {
 			stat("Rules failing", "Evaluations that failed in the last 15 minutes.", "none", `sum(increase(prometheus_rule_evaluation_failures_total[15m]))`, alarm(1)),
 			stat("Pages not delivered", "Notifications that failed in the last 15 minutes.", "none", `sum(increase(alertmanager_notifications_failed_total[15m])) or vector(0)`, alarm(1)),
 			stat("Dropped by services", "Spans, exports and records dropped in the last 15 minutes.", "none", `sum(increase(mpac_telemetry_dropped_total[15m]))`, warn(1)),
+			stat("Figures not read", "Groups of figures that services cannot read from their database or Redis: panels of them are empty, and alerts on them quiet.", "none", `sum(mpac_figures_failing)`, alarm(1)),
 			stat("Refused by Alloy", "What the memory limiter refused in the last 15 minutes.", "none", `sum(increase(otelcol_receiver_refused_spans_total[15m])) + sum(increase(otelcol_receiver_refused_metric_points_total[15m])) + sum(increase(otelcol_receiver_refused_log_records_total[15m]))`, warn(1)),
 			stat("Series", "Series in Prometheus's head. A t3.medium bears some 180,000 (docs/observability.md).", "none", `prometheus_tsdb_head_series`, warn(120000), alarm(180000)),
 		}},
