@@ -213,12 +213,12 @@ func (s *stage) over(d drill) error {
 
 // quiet is an objection while the alert fires.
 func (s *stage) quiet(alert string) error {
-	got, err := s.PromQL(s.t.Context(), `ALERTS{alertstate="firing", alertname="`+alert+`"}`)
+	got, err := s.Firing(s.t.Context(), alert)
 	if err != nil {
 		return err
 	}
 	if len(got) > 0 {
-		return fmt.Errorf("%s fires: %v", alert, got[0].Metric)
+		return fmt.Errorf("%s fires: %v", alert, got[0])
 	}
 	return nil
 }

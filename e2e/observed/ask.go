@@ -76,6 +76,26 @@ func (s *Stack) PromQL(ctx context.Context, expr string) ([]Sample, error) {
 	return a.Data.Result, err
 }
 
+// Firing are the labels of what an alert fires for now, as its rule says: the series ALERTS outlives a restart of Prometheus by five
+// minutes.
+func (s *Stack) Firing(ctx context.Context, alert string) (all []map[string]string, err error) {
+	var a struct {
+		Data struct {
+			Alerts []struct {
+				Labels map[string]string
+				State  string
+			}
+		}
+	}
+	err = Ask(ctx, s.Prometheus, "/api/v1/alerts", url.Values{}, &a)
+	for _, one := range a.Data.Alerts {
+		if one.State == "firing" && one.Labels["alertname"] == alert {
+			all = append(all, one.Labels)
+		}
+	}
+	return all, err
+}
+
 // LogQL asks Loki for the last quarter of an hour.
 func (s *Stack) LogQL(ctx context.Context, expr string) ([]Sample, error) {
 	var a Answer

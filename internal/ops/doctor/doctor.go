@@ -290,7 +290,8 @@ func (d *doctor) silent(ctx context.Context) []Finding {
 
 // alerts are what fires, with the runbook that says what to do.
 func (d *doctor) alerts(ctx context.Context) []Finding {
-	firing, err := d.promql(ctx, `ALERTS{alertstate="firing", alertname!="Watchdog"}`)
+	// What a Prometheus that was restarted fired before lies there for five minutes more.
+	firing, err := d.promql(ctx, `time() - timestamp(ALERTS{alertstate="firing", alertname!="Watchdog"}) < 60`)
 	if err != nil {
 		return nil // said already
 	}
