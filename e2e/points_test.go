@@ -44,9 +44,10 @@ const (
 )
 
 var elsewhere = map[string]string{
-	"pgw.ledger.watch":    "looks, and notes what it found and where it goes on: what is lost is looked at again",
-	"pgw.ledger.complete": "a line and its audit are one transaction, and a second try is refused; held by the package's own tests",
-	"pgw.event.epoch":     oneStatement, "pgw.event.waiting": oneStatement, "pgw.partner.add_key": oneStatement, "pgw.partner.create": oneStatement,
+	"pgw.ledger.watch":          "looks, and notes what it found and where it goes on: what is lost is looked at again",
+	"pgw.ledger.propose-repair": oneStatement,
+	"pgw.ledger.decide-repair":  "a line, the decision and its audit are one transaction, and a second try changes nothing; held by the package's own tests",
+	"pgw.event.epoch":           oneStatement, "pgw.event.waiting": oneStatement, "pgw.partner.add_key": oneStatement, "pgw.partner.create": oneStatement,
 	"pgw.partner.revoke_key": oneStatement, "pgw.intent.mint": oneStatement, "pgw.merchant.put": oneStatement,
 	"pgw.intent.begin_capture": killedInGateway, "pgw.intent.claim": killedInGateway, "provider.paypay.capture": killedInGateway,
 	"provider.paypay.charge": killedInGateway, "pgw.resolution.propose": killedInGateway, "pgw.resolution.approve": killedInGateway,

@@ -201,7 +201,9 @@ var ledgerImbalance = drill{
 	Steps: func(s *stage) {
 		s.Sees("mpac run pgw-backend ledger check", "captured", "640 JPY")
 		s.Runbook(`TRANSACTION=$(mpac run pgw-backend ledger check | awk '/^lt_/ {print $1; exit}')
-mpac run pgw-backend ledger complete "$TRANSACTION" --by hanako@example.com --approved-by taro@example.com --because 'INC-7: deleted by hand'`)
+mpac run pgw-backend ledger complete propose "$TRANSACTION" --because 'INC-7: deleted by hand' --by hanako@example.com --name 'Hanako Example'`)
+		s.Runbook(`PROPOSAL=$(mpac run pgw-backend ledger check | awk '/^lr_/ {print $1; exit}')
+mpac run pgw-backend ledger complete approve "$PROPOSAL" --by taro@example.com --name 'Taro Example'`)
 		s.Runbook("mpac run pgw-backend ledger check")
 		s.Runbook("mpac run matcher audit verify")
 	},

@@ -2,9 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -12,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
-	"github.com/mpac-cloud/mpac/pgw/internal/recon/audit"
 	"github.com/mpac-cloud/mpac/platform/clock"
 	"github.com/mpac-cloud/mpac/platform/id"
 	"github.com/mpac-cloud/mpac/platform/money"
@@ -75,19 +71,6 @@ func watched(ctx context.Context, tx pgx.Tx, before string) (all []Off, err erro
 	return all, nil
 }
 
-// Complete puts back the one line that a transaction lacks: it follows from the line that is there and from the transaction's kind. Two
-// people are named, in the audit log; the database refuses a line after which the transaction is not complete or not at zero.
-func (o Operator) Complete(ctx context.Context, transaction string, who Approval) (put Line, err error) {
-	if err := who.check(); err != nil {
-		return Line{}, err
-	}
-	err = postgres.InTx(ctx, o.DB, operators, "pgw.ledger.complete", func(ctx context.Context, tx pgx.Tx) error {
-		put, err = complete(ctx, tx, transaction, who, o.Clock())
-		return err
-	})
-	return put, err
-}
-
 // Unbalanced finds transactions made from an instant up to another (zero: without end) that do not come to zero, at most a thousand.
 func Unbalanced(ctx context.Context, tx pgx.Tx, from, until time.Time) (all []Off, err error) {
 	end := ""
@@ -107,43 +90,4 @@ func unbalanced(ctx context.Context, tx pgx.Tx, from, until string) (all []Off, 
 		})
 	}
 	return all, err
-}
-
-// ErrNotCompletable says that what is wrong with the transaction is not one line that is missing.
-var ErrNotCompletable = errors.New("not one line of a known form is missing")
-
-func complete(ctx context.Context, tx pgx.Tx, transaction string, who Approval, at time.Time) (Line, error) {
-	q := pgwdb.New(tx)
-	rows, err := q.LedgerLinesOf(ctx, transaction)
-	if err != nil {
-		return Line{}, err
-	}
-	if len(rows) != 1 {
-		return Line{}, fmt.Errorf("%s has %d lines: %w", transaction, len(rows), ErrNotCompletable)
-	}
-	is := rows[0]
-	missing, err := counterpart(Kind(is.Kind), Line{Account: Account(is.Account), Amount: money.Amount{Minor: is.Amount, Currency: money.Currency(is.Currency)}})
-	if err != nil {
-		return Line{}, fmt.Errorf("%s: %w", transaction, err)
-	}
-	number := int16(1)
-	if is.Line == 1 {
-		number = 2
-	}
-	if err := q.LedgerPutLine(ctx, pgwdb.LedgerPutLineParams{
-		TransactionID: transaction, Line: number, Account: string(missing.Account), Amount: missing.Amount.Minor,
-	}); err != nil {
-		return Line{}, fmt.Errorf("put the line back: %w", err)
-	}
-	detail, err := json.Marshal(map[string]any{
-		"line": number, "account": missing.Account, "amount": missing.Amount.Minor, "currency": missing.Amount.Currency,
-		"approved_by": who.ApprovedBy, "because": who.Because,
-	})
-	if err != nil {
-		return Line{}, err
-	}
-	return missing, audit.Append(ctx, tx, audit.Entry{
-		PartnerID: is.PartnerID, Mode: is.Mode, At: at, Actor: audit.Actor{ID: who.By, Name: who.By, Role: "operator"},
-		Action: "ledger.completed", Subject: transaction, Detail: string(detail),
-	})
 }

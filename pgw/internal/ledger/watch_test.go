@@ -81,7 +81,7 @@ func TestOldDamageIsFoundAndKept(t *testing.T) {
 			if out, err := operator(db.Pool(pgwdb.RoleBackend), "check"); err == nil || strings.Count(out, transaction) != 1 {
 				t.Errorf("an operator is not told of it, or twice: %v\n%s", err, out)
 			}
-			if out, err := operator(db.Pool(pgwdb.RoleBackend), "complete", transaction, "--by", "a@example.com", "--approved-by", "b@example.com", "--because", "x"); err != nil {
+			if out, err := complete(db.Pool(pgwdb.RoleBackend), "approve", proposed(t, db.Pool(pgwdb.RoleBackend), transaction), byTaro); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			if off := look(t, next, now); off != 0 {

@@ -173,6 +173,28 @@ type PgwLedgerReference struct {
 	Lines         int16
 }
 
+type PgwLedgerRepair struct {
+	ID             string
+	TransactionID  string
+	PartnerID      string
+	Mode           string
+	Line           int16
+	Account        string
+	Amount         int64
+	Currency       string
+	Because        string
+	State          string
+	ProposedBy     string
+	ProposedByName string
+	ProposedFrom   string
+	ProposedAt     time.Time
+	DecidedBy      *string
+	DecidedByName  *string
+	DecidedFrom    *string
+	DecidedAt      *time.Time
+	Note           *string
+}
+
 type PgwLedgerWatch struct {
 	Round   string
 	NextID  string
