@@ -44,6 +44,7 @@ const (
 )
 
 var elsewhere = map[string]string{
+	"recon.figures":             "counts, and keeps the days that it saw without a run: they are seen again",
 	"pgw.ledger.watch":          "looks, and notes what it found and where it goes on: what is lost is looked at again",
 	"pgw.ledger.propose-repair": oneStatement,
 	"pgw.ledger.decide-repair":  "a line, the decision and its audit are one transaction, and a second try changes nothing; held by the package's own tests",

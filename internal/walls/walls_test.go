@@ -216,7 +216,7 @@ var crossTenant = map[string]string{
 	"refund_sweep":           "the same for refunds",
 	"provider_webhook":       "a notification names an attempt; the tenant is found by it",
 	"intent_metrics":         "counts unknown outcomes, for an alarm",
-	"recon.figures":          "counts the matcher's results and open exceptions, for the metrics",
+	"recon.figures":          "counts the matcher's results and open exceptions for the metrics, and keeps the days that have no run",
 	"ledger.watch":           "looks for transactions that do not come to zero, whoever's they are",
 	"authenticate":           "an API key is looked up before its partner is known",
 	"partner_admin":          "an operator makes partners and keys",

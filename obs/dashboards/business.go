@@ -117,7 +117,7 @@ func devices() *Dashboard {
 func reconciliation() *Dashboard {
 	return page("reconciliation", "Reconciliation", "What the matcher found in the newest day, and what is still open.", nil,
 		row{"The newest day", 5, []*Panel{
-			stat("Late", "How long yesterday's run is overdue; 0 when it is done or not due.", "s", `max(mpac_recon_late_seconds)`, alarm(1)),
+			stat("Late", "How long the oldest run is overdue that is not done; 0 when all are done or not due.", "s", `max(mpac_recon_late_seconds)`, alarm(1)),
 			stat("Last complete run", "Since the last complete run ended.", "s", `time() - max(mpac_recon_last_run_seconds)`, warn(90000), alarm(180000)),
 			stat("Matched", "Share of the newest day's items that matched by themselves.", "percentunit",
 				`sum(mpac_recon_day_items{verdict="matched"}) / clamp_min(sum(mpac_recon_day_items), 1)`, at{0, act}, at{0.95, look}, at{0.999, well}),

@@ -41,7 +41,7 @@ func overview() *Dashboard {
 		row{"mpac-pgw: pgw-backend, matcher, PostgreSQL, Redis, providers", 4, []*Panel{
 			rps("pgw-backend"), bad("pgw-backend"), slow("pgw-backend", 0.2, 0.4),
 			stat("Providers silent", "Share of the calls to payment providers of the last five minutes that had no outcome.", "percentunit", `max(provider:calls_without_outcome:ratio_rate5m)`, warn(0.05), alarm(0.5)),
-			stat("Matcher late by", "How long yesterday's reconciliation is overdue; 0 when it is done or not due.", "s", `max(mpac_recon_late_seconds)`, alarm(1)),
+			stat("Matcher late by", "How long the oldest reconciliation is overdue that is not done; 0 when all are done or not due.", "s", `max(mpac_recon_late_seconds)`, alarm(1)),
 			up("pgw PostgreSQL", "Whether pgw-backend reaches its database.", `min(mpac_dependency_up{dependency=~"database|postgres|postgresql", service_name="pgw-backend"})`),
 			stat("pgw Redis errors", "Redis commands of pgw-backend that fail, a second.", "cps",
 				`sum(rate(mpac_redis_command_duration_seconds_count{outcome="error", service_name="pgw-backend"}[$__rate_interval])) or vector(0)`, alarm(0.1)),

@@ -66,7 +66,8 @@ func runsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "runs", Short: "List the runs of the last days, of every partner, with why one failed", Args: cobra.NoArgs,
 		Long: "List the runs of the last days, of every partner: how each ended, and why one failed. missing: a contract that moved money on that day\n" +
-			"has no run, because its file was not there or nothing ran; late: and its provider's hour has passed.",
+			"has no run, because its file was not there or nothing ran; late: and its provider's hour has passed. Days that are late stay in the list\n" +
+			"however old they grow.",
 		Example: "  matcher runs\n  matcher runs --days 30",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := envconfig.Load[config]()

@@ -43,6 +43,115 @@ func (q *Queries) ReconAtStake(ctx context.Context) ([]ReconAtStakeRow, error) {
 	return items, nil
 }
 
+const reconContractsWithoutRun = `-- name: ReconContractsWithoutRun :many
+SELECT DISTINCT c.provider, c.contract_id FROM pgw.provider_configs c
+WHERE c.provider = $1
+  AND NOT EXISTS (SELECT FROM pgw.recon_runs r WHERE r.provider = c.provider AND r.contract_id = c.contract_id AND r.day = $2::date
+      AND r.id >= $3 AND r.id < $4 AND r.finished_at IS NOT NULL AND r.status IN ('matched', 'exceptions_open'))
+  AND (EXISTS (SELECT FROM pgw.payment_attempts a WHERE a.provider = c.provider AND a.contract_id = c.contract_id
+           AND a.provider_accepted_at >= $5 AND a.provider_accepted_at < $6 AND a.captured_amount > 0)
+    OR EXISTS (SELECT FROM pgw.refunds r WHERE r.provider = c.provider AND r.contract_id = c.contract_id
+           AND r.provider_accepted_at >= $5 AND r.provider_accepted_at < $6 AND r.status = 'succeeded'))
+ORDER BY 1, 2
+`
+
+type ReconContractsWithoutRunParams struct {
+	Provider string
+	Day      pgtype.Date
+	FromID   string
+	UntilID  string
+	FromAt   *time.Time
+	UntilAt  *time.Time
+}
+
+type ReconContractsWithoutRunRow struct {
+	Provider   string
+	ContractID string
+}
+
+// Contracts that took or gave money on the day and have no complete run of it. The ids are the first possible of a run of the day and
+// one behind the last.
+func (q *Queries) ReconContractsWithoutRun(ctx context.Context, arg ReconContractsWithoutRunParams) ([]ReconContractsWithoutRunRow, error) {
+	rows, err := q.db.Query(ctx, reconContractsWithoutRun,
+		arg.Provider,
+		arg.Day,
+		arg.FromID,
+		arg.UntilID,
+		arg.FromAt,
+		arg.UntilAt,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReconContractsWithoutRunRow{}
+	for rows.Next() {
+		var i ReconContractsWithoutRunRow
+		if err := rows.Scan(&i.Provider, &i.ContractID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reconDayDone = `-- name: ReconDayDone :exec
+DELETE FROM pgw.recon_days_missing WHERE provider = $1 AND day = $2::date
+`
+
+type ReconDayDoneParams struct {
+	Provider string
+	Day      pgtype.Date
+}
+
+func (q *Queries) ReconDayDone(ctx context.Context, arg ReconDayDoneParams) error {
+	_, err := q.db.Exec(ctx, reconDayDone, arg.Provider, arg.Day)
+	return err
+}
+
+const reconDaysMissing = `-- name: ReconDaysMissing :many
+SELECT m.day FROM pgw.recon_days_missing m WHERE m.provider = $1 ORDER BY m.day
+`
+
+// Days that were seen without a complete run, the oldest first.
+func (q *Queries) ReconDaysMissing(ctx context.Context, provider string) ([]pgtype.Date, error) {
+	rows, err := q.db.Query(ctx, reconDaysMissing, provider)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []pgtype.Date{}
+	for rows.Next() {
+		var day pgtype.Date
+		if err := rows.Scan(&day); err != nil {
+			return nil, err
+		}
+		items = append(items, day)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reconKeepDayMissing = `-- name: ReconKeepDayMissing :exec
+INSERT INTO pgw.recon_days_missing (provider, day, found_at) VALUES ($1, $2::date, $3) ON CONFLICT DO NOTHING
+`
+
+type ReconKeepDayMissingParams struct {
+	Provider string
+	Day      pgtype.Date
+	At       time.Time
+}
+
+func (q *Queries) ReconKeepDayMissing(ctx context.Context, arg ReconKeepDayMissingParams) error {
+	_, err := q.db.Exec(ctx, reconKeepDayMissing, arg.Provider, arg.Day, arg.At)
+	return err
+}
+
 const reconOpenFigures = `-- name: ReconOpenFigures :many
 WITH graded AS (
     SELECT x.kind, x.created_at, CASE

@@ -496,6 +496,12 @@ type PgwReconAuditHead struct {
 	Hash      []byte
 }
 
+type PgwReconDaysMissing struct {
+	Provider string
+	Day      pgtype.Date
+	FoundAt  time.Time
+}
+
 type PgwReconException struct {
 	ID                string
 	PartnerID         string

@@ -133,17 +133,7 @@ func TestAForgottenDayStaysLate(t *testing.T) {
 			t.Errorf("at %s it is %s late, want %s", at, time.Duration(got)*time.Second, want)
 		}
 	}
-	runs := func() (all []recon.RunRow) {
-		t.Helper()
-		err := postgres.InReadTx(t.Context(), db.Pool(pgwdb.RoleMatcher), postgres.CrossTenant("recon.report"), "test", func(ctx context.Context, tx pgx.Tx) (err error) {
-			all, err = recon.Runs(ctx, tx, hour(23, 11), 8)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
+	runs := func() []recon.RunRow { return runsAt(t, db, hour(23, 11)) }
 	if seen := runs(); len(seen) != 1 || seen[0].Status != "failed" || seen[0].Day != "2026-11-20" {
 		t.Errorf("people see %+v", seen)
 	}
@@ -152,7 +142,24 @@ func TestAForgottenDayStaysLate(t *testing.T) {
 		t.Errorf("people see %+v", seen)
 	}
 	tamper(t, db, `UPDATE pgw.payment_attempts SET provider_accepted_at = provider_accepted_at - interval '1 day'`)
+	// Weeks later it is late as ever, also for a task that has only just started; people see it.
+	if got, want := late(hour(25, 11).AddDate(0, 0, 30)), (30*24+97)*time.Hour; got != want.Seconds() {
+		t.Errorf("a month later it is %v late, want %v", time.Duration(got)*time.Second, want)
+	}
+	read = recon.StatsOf(db.Pool(pgwdb.RoleBackend), func() time.Time { return now })
+	if got := late(hour(25, 11).AddDate(0, 0, 30)); got == 0 {
+		t.Error("whoever reads next does not know of it")
+	}
+	if seen := runsAt(t, db, hour(25, 11).AddDate(0, 0, 30)); len(seen) != 1 || seen[0].Status != "late" || seen[0].Day != "2026-11-20" {
+		t.Errorf("a month later people see %+v", seen)
+	}
 	tamper(t, db, `UPDATE pgw.recon_runs SET status = 'matched', finished_at = now()`)
+	if got := late(hour(25, 12).AddDate(0, 0, 30)); got != 0 {
+		t.Errorf("run a month later and still late by %v", got)
+	}
+	if seen := runsAt(t, db, hour(25, 12).AddDate(0, 0, 30)); len(seen) != 0 {
+		t.Errorf("run a month later, people see %+v", seen)
+	}
 	if got := late(hour(25, 12)); got != 0 {
 		t.Errorf("run and still late by %v", got)
 	}
@@ -161,6 +168,19 @@ func TestAForgottenDayStaysLate(t *testing.T) {
 	if got := late(hour(25, 12).Add(2 * time.Minute)); got == 0 {
 		t.Error("a day that was done with is never asked for again")
 	}
+}
+
+// runsAt is what a person sees who asks for eight days.
+func runsAt(t *testing.T, db *pgtest.DB, at time.Time) (all []recon.RunRow) {
+	t.Helper()
+	err := postgres.InReadTx(t.Context(), db.Pool(pgwdb.RoleMatcher), postgres.CrossTenant("recon.report"), "test", func(ctx context.Context, tx pgx.Tx) (err error) {
+		all, err = recon.Runs(ctx, tx, at, 8)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func tamper(t *testing.T, db *pgtest.DB, sql string) {

@@ -35,7 +35,7 @@ func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
 			names.ReconDayAmount, names.ReconDayTime, names.ReconDayFailed,
 		},
 		Take: func(ctx context.Context, say names.Say) error {
-			return postgres.InReadTx(ctx, db, postgres.CrossTenant("recon.figures"), "recon.figures", func(ctx context.Context, tx pgx.Tx) error {
+			return postgres.InTx(ctx, db, postgres.CrossTenant("recon.figures"), "recon.figures", func(ctx context.Context, tx pgx.Tx) error {
 				q, at := pgwdb.New(tx), now()
 				if err := sayOpen(ctx, q, at, say); err != nil {
 					return fmt.Errorf("open exceptions: %w", err)
@@ -46,7 +46,7 @@ func StatsOf(db *pgxpool.Pool, now clock.Clock) stats.Read {
 				}
 				for _, f := range format.All {
 					sayDay(f.Provider, runs, say)
-					if err := known.sayLate(ctx, q, f, runs, at, say); err != nil {
+					if err := known.sayLate(ctx, q, f, at, say); err != nil {
 						return fmt.Errorf("late runs: %w", err)
 					}
 				}
@@ -167,12 +167,15 @@ type settledDays map[string]time.Time
 // askAgain is how often a day is asked for again that was found done: the gateway may learn of money of that day afterwards.
 const askAgain = time.Minute
 
-// sayLate says how long the oldest run is overdue that is not done, of the days that are looked back at; 0 when all is done or not
-// due. A day stays late when the next one comes.
-func (known settledDays) sayLate(ctx context.Context, q *pgwdb.Queries, f *format.Format, runs []pgwdb.ReconRunsSinceRow, at time.Time, say names.Say) error {
+// sayLate says how long the oldest run is overdue that is not done; 0 when all is done or not due. A day stays late until it is run:
+// one that was seen without a run is kept, and asked for also when it is older than those that are looked back at.
+func (known settledDays) sayLate(ctx context.Context, q *pgwdb.Queries, f *format.Format, at time.Time, say names.Say) error {
+	dates, err := datesOf(ctx, q, f, at)
+	if err != nil {
+		return err
+	}
 	oldest := time.Duration(0)
-	for back := 1; back < int(lookBack/(24*time.Hour)); back++ {
-		date := at.In(f.Zone).AddDate(0, 0, -back).Format(time.DateOnly)
+	for _, date := range dates {
 		from, to, err := f.Bounds(date)
 		if err != nil {
 			return err
@@ -181,33 +184,50 @@ func (known settledDays) sayLate(ctx context.Context, q *pgwdb.Queries, f *forma
 		if overdue <= 0 || at.Sub(known[f.Provider+date]) < askAgain {
 			continue
 		}
-		missing, err := misses(ctx, q, f.Provider, date, from, to, runs)
+		without, err := withoutRun(ctx, q, f, date, from, to)
 		if err != nil {
 			return err
 		}
-		if missing {
-			oldest = max(oldest, overdue)
-		} else {
+		if len(without) == 0 {
 			known[f.Provider+date] = at
+			err = q.ReconDayDone(ctx, pgwdb.ReconDayDoneParams{Provider: f.Provider, Day: pgDay(date)})
+		} else {
+			oldest = max(oldest, overdue)
+			err = q.ReconKeepDayMissing(ctx, pgwdb.ReconKeepDayMissingParams{Provider: f.Provider, Day: pgDay(date), At: at})
+		}
+		if err != nil {
+			return err
 		}
 	}
 	say(names.ReconLate, oldest.Seconds(), names.Provider.Is(f.Provider))
 	return nil
 }
 
-// misses reports whether a contract that moved money on the day has no good run of it.
-func misses(ctx context.Context, q *pgwdb.Queries, provider, date string, from, to time.Time, runs []pgwdb.ReconRunsSinceRow) (bool, error) {
-	done := map[string]bool{}
-	for _, r := range runs {
-		if r.Provider == provider && dayText(r) == date && good(r) {
-			done[r.ContractID] = true
+// datesOf are the provider's days that are asked for: those looked back at, and older ones that were seen without a run.
+func datesOf(ctx context.Context, q *pgwdb.Queries, f *format.Format, at time.Time) (dates []string, err error) {
+	for back := 1; back < int(lookBack/(24*time.Hour)); back++ {
+		dates = append(dates, f.Day(at.AddDate(0, 0, -back)))
+	}
+	older, err := daysMissing(ctx, q, f, dates[len(dates)-1])
+	return append(dates, older...), err
+}
+
+// daysMissing are the provider's days before a date that were seen without a run.
+func daysMissing(ctx context.Context, q *pgwdb.Queries, f *format.Format, before string) (dates []string, err error) {
+	kept, err := q.ReconDaysMissing(ctx, f.Provider)
+	for _, d := range kept {
+		if date := day(d); date < before {
+			dates = append(dates, date)
 		}
 	}
-	active, err := q.ReconActiveContracts(ctx, pgwdb.ReconActiveContractsParams{Provider: provider, FromAt: &from, UntilAt: &to})
-	for _, c := range active {
-		if !done[c.ContractID] {
-			return true, err
-		}
-	}
-	return false, err
+	return dates, err
+}
+
+// withoutRun are the contracts that moved money on the day, which has these bounds, and have no complete run of it.
+func withoutRun(ctx context.Context, q *pgwdb.Queries, f *format.Format, date string, from, to time.Time) ([]pgwdb.ReconContractsWithoutRunRow, error) {
+	const around = 24 * time.Hour // a run's id is born on its day, in whichever zone
+	return q.ReconContractsWithoutRun(ctx, pgwdb.ReconContractsWithoutRunParams{
+		Provider: f.Provider, Day: pgDay(date), FromAt: &from, UntilAt: &to,
+		FromID: id.ULIDFloor(RunPrefix, from.Add(-around)), UntilID: id.ULIDFloor(RunPrefix, to.Add(around)),
+	})
 }

@@ -53,7 +53,7 @@ type RunRow struct {
 }
 
 // Runs reads the runs of so many days back, the newest day first, at most a thousand; and, with the status missing or late, the days of
-// contracts that moved money and have none.
+// contracts that moved money and have none. Older days that were seen without a complete run and still are, are late.
 func Runs(ctx context.Context, tx pgx.Tx, now time.Time, days int) (all []RunRow, err error) {
 	q, had := pgwdb.New(tx), map[[3]string]bool{}
 	rows, err := q.RecentRuns(ctx, id.ULIDFloor(RunPrefix, now.AddDate(0, 0, -days)))
@@ -75,6 +75,11 @@ func Runs(ctx context.Context, tx pgx.Tx, now time.Time, days int) (all []RunRow
 			}
 			all = append(all, without...)
 		}
+		older, err := lateLong(ctx, q, f, f.Day(now.AddDate(0, 0, 1-days)))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, older...)
 	}
 	slices.SortStableFunc(all, func(a, b RunRow) int { return strings.Compare(b.Day, a.Day) })
 	return all, nil
@@ -97,4 +102,26 @@ func missingRuns(ctx context.Context, q *pgwdb.Queries, f *format.Format, date s
 		all = append(all, RunRow{Provider: c.Provider, ContractID: c.ContractID, Day: date, Status: status})
 	}
 	return all, err
+}
+
+// lateLong are the contracts of days before a date that were seen without a complete run and still are.
+func lateLong(ctx context.Context, q *pgwdb.Queries, f *format.Format, before string) (all []RunRow, err error) {
+	dates, err := daysMissing(ctx, q, f, before)
+	if err != nil {
+		return nil, err
+	}
+	for _, date := range dates {
+		from, to, err := f.Bounds(date)
+		if err != nil {
+			return nil, err
+		}
+		without, err := withoutRun(ctx, q, f, date, from, to)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range without {
+			all = append(all, RunRow{Provider: c.Provider, ContractID: c.ContractID, Day: date, Status: "late"})
+		}
+	}
+	return all, nil
 }

@@ -56,7 +56,7 @@ var (
 
 // Reconciliation, read from the matcher's books by pgw-backend: the matcher itself is gone between runs.
 var (
-	ReconLate       = gauge("mpac.recon.late", "s", "How long the oldest run of the last week is overdue that is not done, by provider; 0 when there is none", Provider)
+	ReconLate       = gauge("mpac.recon.late", "s", "How long the oldest run is overdue that is not done, by provider: of the last week, or older and seen then; 0 when there is none", Provider)
 	ReconOpen       = gauge("mpac.recon.exceptions.open", "{exception}", "Exceptions open, by kind and severity", ExceptionKind, Severity)
 	ReconPastDue    = gauge("mpac.recon.exceptions.past_due", "{exception}", "Exceptions open past the time their severity allows", Severity)
 	ReconUnmatched  = gauge("mpac.recon.unmatched.amount", "{minor_unit}", "Money at stake in open exceptions, in the currency's minor unit", Currency, Provider)

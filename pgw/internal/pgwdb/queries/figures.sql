@@ -23,3 +23,26 @@ FROM pgw.recon_exceptions x WHERE x.status = 'open' GROUP BY 1, 2;
 SELECT r.provider, r.contract_id, r.day, r.status, r.started_at, r.finished_at, t.figures
 FROM pgw.recon_runs r LEFT JOIN pgw.recon_results t ON t.run_id = r.id AND t.version = r.version
 WHERE r.id >= @from_id ORDER BY r.day DESC, r.id DESC LIMIT 5000;
+
+-- name: ReconContractsWithoutRun :many
+-- Contracts that took or gave money on the day and have no complete run of it. The ids are the first possible of a run of the day and
+-- one behind the last.
+SELECT DISTINCT c.provider, c.contract_id FROM pgw.provider_configs c
+WHERE c.provider = @provider
+  AND NOT EXISTS (SELECT FROM pgw.recon_runs r WHERE r.provider = c.provider AND r.contract_id = c.contract_id AND r.day = sqlc.arg(day)::date
+      AND r.id >= @from_id AND r.id < @until_id AND r.finished_at IS NOT NULL AND r.status IN ('matched', 'exceptions_open'))
+  AND (EXISTS (SELECT FROM pgw.payment_attempts a WHERE a.provider = c.provider AND a.contract_id = c.contract_id
+           AND a.provider_accepted_at >= @from_at AND a.provider_accepted_at < @until_at AND a.captured_amount > 0)
+    OR EXISTS (SELECT FROM pgw.refunds r WHERE r.provider = c.provider AND r.contract_id = c.contract_id
+           AND r.provider_accepted_at >= @from_at AND r.provider_accepted_at < @until_at AND r.status = 'succeeded'))
+ORDER BY 1, 2;
+
+-- name: ReconDaysMissing :many
+-- Days that were seen without a complete run, the oldest first.
+SELECT m.day FROM pgw.recon_days_missing m WHERE m.provider = @provider ORDER BY m.day;
+
+-- name: ReconKeepDayMissing :exec
+INSERT INTO pgw.recon_days_missing (provider, day, found_at) VALUES (@provider, sqlc.arg(day)::date, @at) ON CONFLICT DO NOTHING;
+
+-- name: ReconDayDone :exec
+DELETE FROM pgw.recon_days_missing WHERE provider = @provider AND day = sqlc.arg(day)::date;
