@@ -3,6 +3,12 @@ package stats_test
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -110,5 +116,42 @@ func TestAReadThatHangs(t *testing.T) {
 	eventually(t, "the other is read again and again", func() bool { return n.Load() > 3 })
 	if got := task.Failing(); !got["ledger"] || got["sync"] {
 		t.Errorf("failing: %v", got)
+	}
+}
+
+var readLiteral = regexp.MustCompile(`stats\.Read\{(?:\s*Name: "(\w+)")?`)
+
+// Each read of the services has a name that the metric of failing reads knows, and each name is some read's.
+func TestReadsHaveTheirNames(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{}
+	for _, root := range []string{"../../pgw", "../../smartpos", "../../platform"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, m := range readLiteral.FindAllStringSubmatch(string(text), -1) {
+				if strings.Contains(string(text), "[]"+m[0]) && m[1] == "" {
+					continue // a list of them
+				}
+				if !slices.Contains(names.FiguresRead.Values, m[1]) {
+					t.Errorf("%s: a read is called %q", path, m[1])
+				}
+				used[m[1]] = true
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range names.FiguresRead.Values {
+		if !used[name] {
+			t.Errorf("no read is called %s", name)
+		}
 	}
 }
