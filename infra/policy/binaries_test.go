@@ -357,8 +357,11 @@ func TestCommandsThatAnswerWithASecretAreSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ stack, task, binary string }{
-		{"smartpos", "svc-portal", "svc-portal"}, {"smartpos", "svc-smarttab", "svc-smarttab"},
-		{"pgw", "pgw-backend", "pgw-backend"}, {"pgw", "partner", "pgw-backend"}, {"pgw", "matcher", "matcher"},
+		{"smartpos", "svc-portal", "svc-portal"},
+		{"smartpos", "svc-smarttab", "svc-smarttab"},
+		{"pgw", "pgw-backend", "pgw-backend"},
+		{"pgw", "partner", "pgw-backend"},
+		{"pgw", "matcher", "matcher"},
 	} {
 		var sealed []string
 		each(t, container{binary: c.binary}, bin, nil, func(command []string, help string) {

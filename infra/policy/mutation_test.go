@@ -38,6 +38,7 @@ var mutations = []mutation{
 	{"an operator's command that sends nowhere", gate, "PartnerTask", "OTEL_EXPORTER_OTLP_ENDPOINT, Value: !If [HasOtlp, !Ref OtlpEndpoint, \"\"]", "OTEL_EXPORTER_OTLP_ENDPOINT, Value: \"\"", "telemetry"},
 	{"an operator's command of which one in a hundred is seen", pos, "SvcSmarttabOperatorTask", "Value: parentbased_always_on", "Value: parentbased_traceidratio", "telemetry"},
 	{"a seed that is not let in", pos, "SeedTask", "            - !If [HasOtlp, {Name: OTEL_EXPORTER_OTLP_HEADERS, ValueFrom: !Sub \"${OtlpTokenSecretArn}:headers::\"}, !Ref \"AWS::NoValue\"]\n", "", "telemetry"},
+	{"an excuse that is none any more", obs, "GrafanaTask", "          Environment:\n", "          Environment:\n            - {Name: OTEL_EXPORTER_OTLP_PROTOCOL, Value: http/protobuf}\n", "telemetry"},
 	{"telemetry switched off", pos, "MigrateTask", "OTEL_SDK_DISABLED, Value: !If [HasOtlp, \"false\", \"true\"]", "OTEL_SDK_DISABLED, Value: \"true\"", "telemetry"},
 	{"telemetry of an unknown place", pos, "SvcPortalGreenTask", "Value: !Sub \"deployment.environment.name=${EnvironmentName}\"", "Value: \"deployment.environment.name=dev\"", "telemetry"},
 	{"a migration that cannot reach the receiver", gate, "MigrateToInternet443", "ToPort: 443", "ToPort: 444", "reach"},
