@@ -110,6 +110,9 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
+// mostLines is how many of a task's lines are shown, the last ones: a report of a day is one of them. CloudWatch gives no more at once.
+const mostLines = 10_000
+
 // logPatience is how long the last lines of a task may take to arrive.
 const logPatience = 15 * time.Second
 
@@ -123,7 +126,7 @@ func (c *Cloud) taskLog(ctx context.Context, t Task, arn string) ([]string, erro
 	var lines []string
 	err := c.until(ctx, func() (bool, error) {
 		out, err := c.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
-			LogGroupName: &t.LogGroup, LogStreamName: &stream, Limit: aws.Int32(40), StartFromHead: aws.Bool(false),
+			LogGroupName: &t.LogGroup, LogStreamName: &stream, Limit: aws.Int32(mostLines), StartFromHead: aws.Bool(false),
 		})
 		late := c.Now().After(deadline)
 		if err != nil {

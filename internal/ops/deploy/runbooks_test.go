@@ -12,10 +12,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/mpac-cloud/mpac/infra/engine/enginetest"
 	"github.com/mpac-cloud/mpac/infra/engine/manifest"
 	"github.com/mpac-cloud/mpac/infra/engine/release"
 	"github.com/mpac-cloud/mpac/internal/ops/command"
+	"github.com/mpac-cloud/mpac/internal/ops/deploy"
 )
 
 // Every `mpac deploy` that a page tells somebody to type, at night, is one that mpac, the manifest and the service itself take.
@@ -39,6 +42,21 @@ func TestPagesTellWhatCanBeTyped(t *testing.T) {
 				t.Errorf("%s: %s\n  %v", filepath.Base(page), line, err)
 			}
 		}
+	}
+	// What --help shows is a page too.
+	var help func(c *cobra.Command)
+	help = func(c *cobra.Command) {
+		for line := range strings.Lines(c.Example) {
+			if err := r.check(t, rest.ReplaceAllString(strings.TrimSpace(line), "")); err != nil && !strings.Contains(line, "mpac db tunnel --help") {
+				t.Errorf("%s --help: %s\n  %v", c.CommandPath(), line, err)
+			}
+		}
+		for _, sub := range c.Commands() {
+			help(sub)
+		}
+	}
+	for _, c := range deploy.Commands() {
+		help(c)
 	}
 	if len(seen) < 50 {
 		t.Errorf("only %d commands found: the reading is broken", len(seen))
@@ -77,7 +95,7 @@ var (
 	fence  = regexp.MustCompile("(?ms)^ *```[a-z]*\n(.*?)^ *```")
 	inline = regexp.MustCompile("`([^`]+)`")
 	ours   = regexp.MustCompile(`^(bin/)?(mpac (deploy|db) .*)$`)
-	rest   = regexp.MustCompile(`\s+#.*$`)
+	rest   = regexp.MustCompile(`\s+[#|].*$`)
 )
 
 // commandsOf are a page's calls of mpac deploy and mpac db, in blocks and within lines.
