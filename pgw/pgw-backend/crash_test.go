@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mpac-cloud/mpac/e2e/otlpstore"
 	"github.com/mpac-cloud/mpac/pgw/internal/partner"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb/pgwdbtest"
@@ -320,6 +321,49 @@ func TestKilledInAResolution(t *testing.T) {
 		}
 	}
 	m.auditIntact()
+}
+
+// What an approval settles is counted by the process that settles it: from zero, before it does, and sent before it ends. Nothing tells
+// of the process itself: it is not the service.
+func TestAnApprovalIsCounted(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	telemetry, endpoint := otlpstore.Start(t)
+	in := m.misstated()
+	now := time.Now().Format(time.RFC3339)
+	proposed := m.operator("", "-", "propose", attempt(in), "--outcome", "succeeded", "--evidence", "ticket", "--evidence-at", now, "--evidence-from", "support",
+		"--amount", "1200", "--currency", "JPY", "--accepted-at", now, "--provider-payment-id", m.paypay.Payment(attempt(in)).PaymentID,
+		"--by", hanako.ID, "--name", hanako.Name)
+	counted := func(name, key, value string) float64 {
+		for _, p := range telemetry.Metric(name) {
+			if p.Service == "pgw-backend" && p.Attributes[key] == value && p.Attributes["provider"] == "paypay" && p.Attributes["method"] == "qr_mpm" {
+				return p.Value
+			}
+		}
+		return -1
+	}
+	m.env = append(m.env, "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint)
+	if err := os.WriteFile(filepath.Join(m.points, "pgw.resolution.approve.before-commit"), []byte("sleep 2s"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	approved := make(chan map[string]any)
+	go func() {
+		approved <- m.operator("", "-", "approve", proposed["id"].(string), "--by", taro.ID, "--name", taro.Name)
+	}()
+	otlpstore.Eventually(t, 10*time.Second, "the counters are at zero", func() bool {
+		return counted("mpac.payment_intents", "state", "succeeded") == 0 && counted("mpac.money.moved", "direction", "taken") == 0
+	})
+	if done := <-approved; done["state"] != "approved" {
+		t.Fatalf("%v", done)
+	}
+	if n, money := counted("mpac.payment_intents", "state", "succeeded"), counted("mpac.money.moved", "direction", "taken"); n != 1 || money != 1200 {
+		t.Errorf("%v payments of %v yen are counted", n, money)
+	}
+	for _, p := range telemetry.Metrics() {
+		if p.Kind == "gauge" || !strings.HasPrefix(p.Name, "mpac.") || strings.HasPrefix(p.Name, "mpac.process.") {
+			t.Errorf("the command tells of %s as if it were the service", p.Name)
+		}
+	}
 }
 
 func TestDrainLosesNoRequest(t *testing.T) {

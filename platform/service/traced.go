@@ -18,6 +18,9 @@ import (
 const (
 	// Job is a command that works for long, whose metrics and log are sent too.
 	Job = "mpac.job"
+	// Counts is a command that settles payments as the service does: what it counts is sent too, as the service's. Whoever opens what
+	// it works on shows its counters at zero first (telemetry.FlushMetrics).
+	Counts = "mpac.counts"
 	// Untraced is a command that runs until it is stopped, or every few seconds: it has no span.
 	Untraced = "mpac.untraced"
 )
@@ -41,13 +44,15 @@ func (s Service[C]) runTraced(cmd *cobra.Command, args []string, run func(*cobra
 	if _, job := cmd.Annotations[Job]; job {
 		return WithTelemetry(cmd.Context(), s.Name, func(ctx context.Context) error { return inSpan(ctx, cmd, args, run) })
 	}
-	stop, err := telemetry.StartCommand(cmd.Context(), s.Name, Version)
+	_, counts := cmd.Annotations[Counts]
+	stop, err := telemetry.StartCommand(cmd.Context(), s.Name, Version, counts)
 	if err != nil || stop == nil { // told nonsense, or nothing: the command does its work
 		return run(cmd, args)
 	}
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), flushWithin)
 		defer cancel()
+		telemetry.FlushMetrics(last) // before what only explains
 		if err := stop(last); err != nil {
 			slog.Debug("telemetry: flush", "error", err)
 		}

@@ -66,7 +66,7 @@ func commands(ran *[]string) Service[struct{}] {
 	}
 	group := &cobra.Command{Use: "partner"}
 	group.AddCommand(command("create", nil), command("revoke", errors.New("no key password=hunter2hunter2")))
-	return Service[struct{}]{Name: "svc", Commands: []*cobra.Command{group, command("run", leftover{}, Job), command("render", nil, Untraced)}}
+	return Service[struct{}]{Name: "svc", Commands: []*cobra.Command{group, command("retry", nil, Counts), command("run", leftover{}, Job), command("render", nil, Untraced)}}
 }
 
 // Each run of a command is a span of its name, with its failure and without secrets; one that is over at once sends no metrics.
@@ -95,20 +95,25 @@ func TestACommandIsASpan(t *testing.T) {
 	if slices.Contains(r.paths, "/v1/metrics") {
 		t.Error("a short command sends metrics")
 	}
+	run("retry")
+	if !slices.Contains(r.paths, "/v1/metrics") {
+		t.Error("a command that counts sends no metrics")
+	}
+	r.paths = nil
 	run("run")
-	want := []string{"svc partner create []", "svc partner revoke [no key password=[redacted]]", "svc run [] exit 2"}
+	want := []string{"svc partner create []", "svc partner revoke [no key password=[redacted]]", "svc retry []", "svc run [] exit 2"}
 	if !slices.Equal(r.spans, want) {
 		t.Errorf("got %q, want %q", r.spans, want)
 	}
 	if !slices.Contains(r.paths, "/v1/metrics") {
 		t.Error("a job sends no metrics")
 	}
-	if len(ran) != 8 {
+	if len(ran) != 9 {
 		t.Errorf("ran %v", ran)
 	}
 	server.Close() // a receiver that is away
 	run("partner create")
-	if len(ran) != 9 {
+	if len(ran) != 10 {
 		t.Error("without a receiver the command does not run")
 	}
 }

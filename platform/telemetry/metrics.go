@@ -59,6 +59,14 @@ func view(i metric.Instrument) (metric.Stream, bool) {
 	return stream, true
 }
 
+// countsOnly is view for what a command counts: no gauges, and nothing that libraries measure.
+func countsOnly(i metric.Instrument) (metric.Stream, bool) {
+	if i.Scope.Name != names.Scope || i.Kind != metric.InstrumentKindCounter && i.Kind != metric.InstrumentKindHistogram {
+		return metric.Stream{Name: i.Name, Aggregation: metric.AggregationDrop{}}, true
+	}
+	return view(i)
+}
+
 // metricReader is the exporter that the standard variables ask for. OTLP over HTTP, the usual one, is made here so that exports that
 // fail can be counted.
 func metricReader(ctx context.Context) (metric.Reader, error) {

@@ -41,18 +41,31 @@ func Start(ctx context.Context, service, version string) (stop func(context.Cont
 		slog.SetDefault(slog.New(newLogHandler(os.Stderr, nil, service)))
 		return func(context.Context) error { return nil }, nil
 	}
-	return export(ctx, service, version, true)
+	return export(ctx, service, version, measureAll)
 }
 
-// StartCommand is Start for a command that is over in a moment: it sends a span and its log lines and no metrics, which nobody could
-// make a curve of. stop is nil, and nothing is set, when neither is asked for.
-func StartCommand(ctx context.Context, service, version string) (stop func(context.Context) error, err error) {
-	if os.Getenv("OTEL_SDK_DISABLED") == "true" || !wants("TRACES") && !wants("LOGS") {
+// StartCommand is Start for a command that is over in a moment: it sends a span and its log lines. Of metrics it sends, when it counts,
+// what it counts, and nothing of the process: nobody could make a curve of that, and alerts would take the command for the service.
+// stop is nil, and nothing is set, when none of it is asked for.
+func StartCommand(ctx context.Context, service, version string, counts bool) (stop func(context.Context) error, err error) {
+	if os.Getenv("OTEL_SDK_DISABLED") == "true" || !wants("TRACES") && !wants("LOGS") && (!counts || !wants("METRICS")) {
 		return nil, nil
 	}
 	common()
-	return export(ctx, service, version, false)
+	if counts {
+		return export(ctx, service, version, measureCounts)
+	}
+	return export(ctx, service, version, measureNothing)
 }
+
+// measures says which metrics a process sends.
+type measures int
+
+const (
+	measureNothing measures = iota
+	measureCounts           // our own counters and histograms
+	measureAll
+)
 
 // common is what every process sets, whatever it sends.
 func common() {
@@ -100,15 +113,15 @@ func wants(signal string) bool {
 	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
 }
 
-func export(ctx context.Context, service, version string, measured bool) (func(context.Context) error, error) {
+func export(ctx context.Context, service, version string, what measures) (func(context.Context) error, error) {
 	ourDefaults()
 	res, err := describe(ctx, service, version)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
 	var stops []func(context.Context) error
-	if measured {
-		if err := exportMetrics(ctx, res, &stops); err != nil {
+	if what != measureNothing {
+		if err := exportMetrics(ctx, res, what, &stops); err != nil {
 			return nil, fmt.Errorf("telemetry: %w", err)
 		}
 	}
@@ -135,7 +148,7 @@ func describe(ctx context.Context, service, version string) (*resource.Resource,
 		resource.WithAttributes(semconv.ServiceName(service), semconv.ServiceVersion(version), semconv.ServiceNamespace("mpac")))
 }
 
-func exportMetrics(ctx context.Context, res *resource.Resource, stops *[]func(context.Context) error) error {
+func exportMetrics(ctx context.Context, res *resource.Resource, what measures, stops *[]func(context.Context) error) error {
 	if !wants("METRICS") {
 		return nil
 	}
@@ -143,7 +156,11 @@ func exportMetrics(ctx context.Context, res *resource.Resource, stops *[]func(co
 	if err != nil {
 		return err
 	}
-	provider := metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader), metric.WithView(view))
+	shape := view
+	if what == measureCounts {
+		shape = countsOnly
+	}
+	provider := metric.NewMeterProvider(metric.WithResource(res), metric.WithReader(reader), metric.WithView(shape))
 	otel.SetMeterProvider(provider)
 	measuring.Store(true)
 	flush := provider.ForceFlush
@@ -152,6 +169,9 @@ func exportMetrics(ctx context.Context, res *resource.Resource, stops *[]func(co
 	names.TelemetryDropped.AtZero()
 	names.LogLines.AtZero()
 	names.Started()
+	if what == measureCounts {
+		return nil
+	}
 	observeProcess()
 	return runtime.Start()
 }

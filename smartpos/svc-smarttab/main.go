@@ -17,6 +17,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/redis"
 	"github.com/mpac-cloud/mpac/platform/service"
 	"github.com/mpac-cloud/mpac/platform/stats"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 	"github.com/mpac-cloud/mpac/smartpos/internal/access"
 	"github.com/mpac-cloud/mpac/smartpos/internal/mpacdb"
 	"github.com/mpac-cloud/mpac/smartpos/svc-smarttab/internal/partition"
@@ -86,7 +87,11 @@ func wired(ctx context.Context) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(ctx, cfg)
+	a, err := open(ctx, cfg)
+	if err == nil {
+		telemetry.FlushMetrics(ctx) // all counters are at zero: what a command that counts does now is an increase
+	}
+	return a, err
 }
 
 func openFeed(ctx context.Context) (pgwfeed.Operator, func(), error) {

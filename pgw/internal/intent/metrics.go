@@ -11,6 +11,7 @@ import (
 
 	"github.com/mpac-cloud/mpac/pgw/internal/event"
 	"github.com/mpac-cloud/mpac/platform/id"
+	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/telemetry"
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
@@ -71,6 +72,18 @@ func ReconciledAtZero(providers ...string) {
 		for _, method := range []string{QRMPM, QRCPM} {
 			names.PaymentIntents.AtZero(names.IntentState.Is("reconciled"), names.Provider.Is(p), names.Method.Is(method))
 		}
+	}
+}
+
+// SettledAtZero shows what a person's settlement of one payment or refund may count, before it does: the process ends soon.
+func SettledAtZero(providerName string, currency money.Currency) {
+	provider := names.Provider.Is(providerName)
+	names.LateSuccesses.AtZero(provider)
+	for _, m := range []string{QRMPM, QRCPM} {
+		method := names.Method.Is(m)
+		names.PaymentIntents.AtZero(provider, method)
+		names.Refunds.AtZero(provider, method)
+		names.MoneyMoved.AtZero(names.Currency.Is(string(currency)), provider, method)
 	}
 }
 

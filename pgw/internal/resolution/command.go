@@ -10,6 +10,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/person"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/service"
 )
 
 // Open gives the commands their Service and its end.
@@ -161,6 +162,7 @@ func approveCommand(open Open) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "approve RESOLUTION", Short: "Carry a proposal of another person out", Args: cobra.ExactArgs(1),
+		Annotations: map[string]string{service.Counts: ""},
 		Long: "Carry a proposal of another person out: the payment or refund ends as it would have by the provider's answer, which is booked and told. Look\n" +
 			"at the evidence yourself first. When the provider's answer came before, nothing is changed and the state is superseded.\n\n" +
 			"It may be run again at any time, such as after a lost connection: what is done is done once.",

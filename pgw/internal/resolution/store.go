@@ -18,6 +18,7 @@ import (
 	"github.com/mpac-cloud/mpac/platform/money"
 	"github.com/mpac-cloud/mpac/platform/postgres"
 	"github.com/mpac-cloud/mpac/platform/problem"
+	"github.com/mpac-cloud/mpac/platform/telemetry"
 )
 
 // Service is what the commands call.
@@ -155,6 +156,8 @@ func (s *Service) Approve(ctx context.Context, resolutionID, note string, who Pe
 	if err != nil {
 		return Resolution{}, err
 	}
+	intent.SettledAtZero(read.Provider, read.Amount.Currency)
+	telemetry.FlushMetrics(ctx)
 	var out Resolution
 	err = postgres.InTx(ctx, s.db, read.place().scope(), "pgw.resolution.approve", func(ctx context.Context, tx pgx.Tx) error {
 		in, r, err := lockBoth(ctx, tx, read)

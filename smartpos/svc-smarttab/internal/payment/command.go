@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+
+	"github.com/mpac-cloud/mpac/platform/service"
 )
 
 var errNoPayment = errors.New("there is no such payment")
@@ -69,6 +71,7 @@ func showOpen(out io.Writer, all []Open) error {
 func askCommand(open Opener) *cobra.Command {
 	return &cobra.Command{
 		Use: "ask PAYMENT", Short: "Ask the payment gateway now what became of a QR payment, and follow it", Args: cobra.ExactArgs(1),
+		Annotations: map[string]string{service.Counts: ""},
 		Long: "Ask the payment gateway now what became of a QR payment, and follow its answer, as the service itself does every few seconds.\n" +
 			"It charges nothing. A payment that the gateway never answered for is cancelled there first. Exit code 1 while it has not ended.",
 		Example: "  svc-smarttab payments ask 019abcde-0000-7000-8000-000000000000",

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mpac-cloud/mpac/platform/person"
+	"github.com/mpac-cloud/mpac/platform/service"
 )
 
 // Open gives a command its feed, and what ends it.
@@ -111,6 +112,7 @@ func retryCommand(open Open) *cobra.Command {
 	var intent string
 	cmd := &cobra.Command{
 		Use: "retry", Short: "Try the events that are set aside now, in their order", Args: cobra.NoArgs,
+		Annotations: map[string]string{service.Counts: ""},
 		Long: "Try the events that are set aside now, in their order, without waiting for the next try of the service itself (ten minutes at most).\n" +
 			"An event that has taken effect already does no harm. Exit code 1 when some are left.",
 		Example: "  svc-smarttab feed retry\n  svc-smarttab feed retry --intent pi_01KAJD3C00QXB1T9C2E5D7F9H1",
