@@ -58,7 +58,7 @@ var databasePoolExhausted = drill{
 
 var databaseConnectionsHigh = drill{
 	Alert:  "DatabaseConnectionsHigh",
-	Fault:  "A program called analysis opens 225 connections to pgw and leaves them idle.",
+	Fault:  "A program called analysis opens 245 connections to pgw and leaves them idle.",
 	Inject: openMany,
 	Steps: func(s *stage) {
 		s.Sees("mpac doctor", "connections are in use")
@@ -68,7 +68,7 @@ var databaseConnectionsHigh = drill{
 }
 
 func openMany(s *stage) {
-	const many, atOnce = 225, 15
+	const many, atOnce = 245, 15
 	turns := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	for range many {
