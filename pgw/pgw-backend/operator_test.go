@@ -496,7 +496,7 @@ func TestTwoPersons(t *testing.T) {
 	for name, sql := range map[string]string{
 		"the same person":  "UPDATE pgw.resolutions SET state = 'approved', decided_by = proposed_by, decided_by_name = 'x', decided_from = 'x', decided_at = now() WHERE id = $1",
 		"nobody":           "UPDATE pgw.resolutions SET state = 'approved' WHERE id = $1",
-		"another amount":   "UPDATE pgw.resolutions SET amount = 1, state = 'approved', decided_by = 'x', decided_by_name = 'x', decided_from = 'x', decided_at = now() WHERE id = $1",
+		"another amount":   "UPDATE pgw.resolutions SET amount = 1, state = 'approved', decided_by = 'taro@example.com', decided_by_name = 'x', decided_from = 'x', decided_at = now() WHERE id = $1",
 		"other evidence":   "UPDATE pgw.resolutions SET evidence = 'x' WHERE id = $1",
 		"nothing of it":    "DELETE FROM pgw.resolutions WHERE id = $1",
 		"a tag":            "UPDATE pgw.resolutions SET state = 'approved', decided_by = 'hanako+2@example.com', decided_by_name = 'x', decided_from = 'x', decided_at = now() WHERE id = $1",
@@ -552,7 +552,7 @@ func TestResolutionsKeepToTheirTenant(t *testing.T) {
 					return fmt.Errorf("%s: %d rows, %w", table, n, err)
 				}
 			}
-			moved, err := tx.Exec(ctx, "UPDATE pgw.resolutions SET state = 'rejected', note = 'x', decided_by = 'x', decided_by_name = 'x', decided_from = '', decided_at = now() WHERE id = $1", p.ID)
+			moved, err := tx.Exec(ctx, "UPDATE pgw.resolutions SET state = 'rejected', note = 'x', decided_by = 'taro@example.com', decided_by_name = 'x', decided_from = '', decided_at = now() WHERE id = $1", p.ID)
 			if err != nil || moved.RowsAffected() != int64(want) {
 				return fmt.Errorf("%d rows are changed, %w", moved.RowsAffected(), err)
 			}
