@@ -21,18 +21,21 @@ var migration = postgres.Migration{
 DO $$ BEGIN CREATE ROLE platform_test_reader NOSUPERUSER NOBYPASSRLS; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 -- +goose StatementEnd
 CREATE TABLE notes (id int PRIMARY KEY, owner text NOT NULL, n int NOT NULL DEFAULT 0, CONSTRAINT n_small CHECK (n < 1000));
+INSERT INTO notes VALUES (1, 'a'), (2, 'a'), (3, 'b');
 ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE notes FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON notes USING (owner = nullif(current_setting('mpac.owner', true), ''));
 GRANT SELECT, INSERT, UPDATE ON notes TO platform_test_reader;
-INSERT INTO notes VALUES (1, 'a'), (2, 'a'), (3, 'b');
 -- As the services' databases have it.
+-- +goose StatementBegin
+DO $$ BEGIN EXECUTE format('GRANT pg_read_all_stats TO %I', current_user); END $$;
+-- +goose StatementEnd
 CREATE FUNCTION sessions() RETURNS TABLE (active bigint, idle bigint, idle_in_transaction bigint, oldest double precision)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state = 'idle' OR state IS NULL),
         count(*) FILTER (WHERE state LIKE 'idle in transaction%'), coalesce(extract(epoch FROM now() - min(xact_start)), 0)::float8
-    FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
+    FROM pg_stat_activity WHERE datname = current_database() AND (backend_type = 'client backend' OR backend_type IS NULL)
 $$;
 `)}},
 	Roles: []string{"platform_test_reader"},

@@ -106,16 +106,20 @@ func ensureTemplate(server string, base *url.URL, m postgres.Migration) (string,
 	return name, makeTemplate(ctx, conn, base, name, m)
 }
 
-// makeTemplate migrates under a working name and renames at the end, so that a half-made template is never used.
+// makeTemplate migrates under a working name and renames at the end, so that a half-made template is never used. Its owner migrates,
+// who may make roles and nothing else, as everywhere outside of tests: a migration that needs a superuser fails here.
 func makeTemplate(ctx context.Context, conn *pgx.Conn, base *url.URL, name string, m postgres.Migration) error {
-	working := name + "_new"
-	for _, sql := range []string{"DROP DATABASE IF EXISTS " + working + " WITH (FORCE)", "CREATE DATABASE " + working} {
+	working, owner := name+"_new", "owner_of_"+name
+	for _, sql := range []string{
+		"DROP DATABASE IF EXISTS " + working + " WITH (FORCE)", "DROP ROLE IF EXISTS " + owner, "CREATE ROLE " + owner + " LOGIN CREATEROLE",
+		"CREATE DATABASE " + working + " OWNER " + owner,
+	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return err
 		}
 	}
 	u := *base
-	u.Path = "/" + working
+	u.User, u.Path = url.User(owner), "/"+working
 	if err := m.Migrate(ctx, u.String(), io.Discard); err != nil {
 		return err
 	}
