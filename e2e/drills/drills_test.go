@@ -195,13 +195,17 @@ func (s *stage) heard(d drill, severity string, since time.Time) error {
 	if d.Shows != nil {
 		return d.Shows(s)
 	}
-	if err := s.quiet(d.Alert); err == nil {
-		return errors.New("it does not fire")
-	}
 	if a, told := s.Pages.Of(severity, d.Alert); told && a.StartsAt.Before(since.Add(-time.Second)) {
 		return fmt.Errorf("heard is only an older one, of %s", a.StartsAt)
 	}
-	return s.Told(severity, d.Alert, "firing")
+	if err := s.Told(severity, d.Alert, "firing"); err != nil {
+		return err
+	}
+	got, err := s.PromQL(s.t.Context(), `ALERTS{alertstate="firing", alertname="`+d.Alert+`"}`)
+	if err == nil && len(got) == 0 {
+		err = errors.New("it does not fire")
+	}
+	return err
 }
 
 func (s *stage) over(d drill) error {
@@ -211,14 +215,14 @@ func (s *stage) over(d drill) error {
 	return s.quiet(d.Alert)
 }
 
-// quiet is an objection while the alert fires.
+// quiet is an objection while the alert fires, or what it is about holds.
 func (s *stage) quiet(alert string) error {
-	got, err := s.Firing(s.t.Context(), alert)
+	got, err := s.Holds(s.t.Context(), alert)
 	if err != nil {
 		return err
 	}
 	if len(got) > 0 {
-		return fmt.Errorf("%s fires: %v", alert, got[0])
+		return fmt.Errorf("it holds for %v", got[0])
 	}
 	return nil
 }

@@ -76,24 +76,45 @@ func (s *Stack) PromQL(ctx context.Context, expr string) ([]Sample, error) {
 	return a.Data.Result, err
 }
 
-// Firing are the labels of what an alert fires for now, as its rule says: the series ALERTS outlives a restart of Prometheus by five
-// minutes.
-func (s *Stack) Firing(ctx context.Context, alert string) (all []map[string]string, err error) {
-	var a struct {
+// Holds are the labels of what an alert fires for, or would as soon as it has lasted: its rules' own state, and what their questions
+// answer now. A Prometheus that was restarted has forgotten the first, and shows the series ALERTS of before for five minutes.
+func (s *Stack) Holds(ctx context.Context, alert string) (all []map[string]string, err error) {
+	var loaded struct {
 		Data struct {
-			Alerts []struct {
-				Labels map[string]string
-				State  string
+			Groups []struct {
+				Rules []struct {
+					Name, Query string
+					Alerts      []struct{ Labels map[string]string }
+				}
 			}
 		}
 	}
-	err = Ask(ctx, s.Prometheus, "/api/v1/alerts", url.Values{}, &a)
-	for _, one := range a.Data.Alerts {
-		if one.State == "firing" && one.Labels["alertname"] == alert {
-			all = append(all, one.Labels)
+	if err := Ask(ctx, s.Prometheus, "/api/v1/rules", url.Values{"type": {"alert"}}, &loaded); err != nil {
+		return nil, err
+	}
+	known := false
+	for _, g := range loaded.Data.Groups {
+		for _, r := range g.Rules {
+			if r.Name != alert {
+				continue
+			}
+			known = true
+			for _, a := range r.Alerts {
+				all = append(all, a.Labels)
+			}
+			now, err := s.PromQL(ctx, r.Query)
+			if err != nil {
+				return nil, err
+			}
+			for _, sample := range now {
+				all = append(all, sample.Metric)
+			}
 		}
 	}
-	return all, err
+	if !known {
+		return nil, fmt.Errorf("no rule is called %s", alert)
+	}
+	return all, nil
 }
 
 // LogQL asks Loki for the last quarter of an hour.
