@@ -145,7 +145,7 @@ var deviceTokensRefused = drill{
 	Steps: func(s *stage) {
 		s.Sees(`grep -h '"msg":"device token refused"' .mpac/logs/svc-portal.log | jq -r '.client + " " + .error' | sort | uniq -c`, "device_not_active")
 		s.Logs(`{service_name="svc-portal"} |= "device token refused"`)
-		s.Runbook(`CLIENT=$(grep -h '"msg":"device token refused"' .mpac/logs/svc-portal.log | tail -n 1 | jq -r .client)
+		s.Runbook(`CLIENT=$(grep -h '"msg":"device token refused"' .mpac/logs/svc-portal.log | jq -r '.client | select(. != "")' | tail -n 1)
 TERMINAL=$(psql "$MPAC_SMARTPOS_DATABASE_URL" -Atc "select id from portal.terminals where client_id = '$CLIENT'")
 TOKEN=$(jq '{email: .seed.owner.email, password: .seed.owner.password}' .mpac/platform.json |
   curl -fsS -H 'Content-Type: application/json' -d @- "$MPAC_EDGE_URL/api/v1/auth/user/login" | jq -r .access_token)

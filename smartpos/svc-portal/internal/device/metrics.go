@@ -3,12 +3,14 @@ package device
 import (
 	"context"
 	"log/slog"
+	"regexp"
 
 	"github.com/mpac-cloud/mpac/platform/telemetry/names"
 )
 
-// longestClient bounds what of a stranger's name for itself goes to the log.
-const longestClient = 64
+// ours is the form of the clients that newClientID makes. What a stranger calls itself stays out of the log, where people copy names
+// from into their commands.
+var ours = regexp.MustCompile(`^term_[A-Za-z0-9_-]{22}$`)
 
 func beginAtZero() {
 	names.DeviceTokens.AtZero()
@@ -20,8 +22,11 @@ func countToken(ctx context.Context, r TokenRequest, err error) {
 	outcome := "issued"
 	if err != nil {
 		outcome = "refused"
-		client, _ := claimedClient(r.Assertion) // "" when even that cannot be read
-		slog.WarnContext(ctx, "device token refused", "client", client[:min(len(client), longestClient)], "error", err)
+		client, _ := claimedClient(r.Assertion)
+		if !ours.MatchString(client) {
+			client = "" // none of ours, or not to be read
+		}
+		slog.WarnContext(ctx, "device token refused", "client", client, "error", err)
 	}
 	names.DeviceTokens.Add(ctx, 1, names.TokenOutcome.Is(outcome))
 }
