@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
@@ -50,8 +51,10 @@ func TestHurryingChangesDurationsOnly(t *testing.T) {
 			t.Fatalf("%s: %d rules, hurried %d", f, len(before), len(after))
 		}
 		for i := range before {
-			if before[i].Alert != "" && after[i].For > "2s" && after[i].For != "" {
-				t.Errorf("%s waits for %s", after[i].Alert, after[i].For)
+			if wait := after[i].For; wait != "" {
+				if long, err := time.ParseDuration(wait); err != nil || long > 2*time.Second {
+					t.Errorf("%s waits for %s (%v)", after[i].Alert, wait, err)
+				}
 			}
 			before[i].For, after[i].For = "", ""
 			before[i].Expr, after[i].Expr = waits.ReplaceAllString(before[i].Expr, "WAIT"), waits.ReplaceAllString(after[i].Expr, "WAIT")
