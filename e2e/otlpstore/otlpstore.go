@@ -216,10 +216,11 @@ func (s *Store) Metric(name string) []Point {
 	return slices.DeleteFunc(s.Metrics(), func(p Point) bool { return p.Name != name })
 }
 
-// Eventually waits until holds, or fails the test: telemetry arrives when its batch is sent.
+// Eventually waits until holds, or fails the test: telemetry arrives when its batch is sent. It asks seldom enough to leave the
+// store to those who send.
 func Eventually(tb testing.TB, within time.Duration, what string, holds func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(within); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(within); !holds(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			tb.Fatalf("not within %v: %s", within, what)
 		}

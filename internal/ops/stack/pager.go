@@ -25,6 +25,10 @@ func Page(ctx context.Context, address string, tell func(contact string, a Alert
 	if err != nil {
 		return fmt.Errorf("the pager: %w", err)
 	}
+	return pageOn(ctx, l, tell)
+}
+
+func pageOn(ctx context.Context, l net.Listener, tell func(contact string, a Alert)) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{contact}", func(w http.ResponseWriter, r *http.Request) {
 		var message struct {

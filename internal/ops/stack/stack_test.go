@@ -79,27 +79,24 @@ func TestPageHandsOverAllButTheWatchdog(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	heard := make(chan string, 4)
 	ended := make(chan error, 1)
-	address := freeAddress(t)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	go func() {
-		ended <- Page(ctx, address, func(contact string, a Alert) { heard <- contact + " " + a.Labels["alertname"] })
+		ended <- pageOn(ctx, l, func(contact string, a Alert) { heard <- contact + " " + a.Labels["alertname"] })
 	}()
 	post := func(contact, body string) int {
-		for {
-			request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/"+contact, strings.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer, err := http.DefaultClient.Do(request)
-			if err == nil {
-				_ = answer.Body.Close()
-				return answer.StatusCode
-			}
-			select {
-			case err := <-ended:
-				t.Fatal(err)
-			default: // not listening yet
-			}
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.Addr().String()+"/"+contact, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
 		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode
 	}
 	message := `{"alerts":[{"status":"firing","labels":{"alertname":"X"}}]}`
 	if got := []int{post("watchdog", message), post("page", "?"), post("page", message)}; !slices.Equal(got, []int{200, 400, 200}) {
@@ -112,15 +109,4 @@ func TestPageHandsOverAllButTheWatchdog(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-}
-
-// freeAddress is one on loopback that nobody listens on just now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
