@@ -49,16 +49,16 @@ func found(row pgwdb.PgwPaymentIntent, err error, intentID string) (Intent, erro
 
 func fromRow(r pgwdb.PgwPaymentIntent) (Intent, error) {
 	in := Intent{
-		ID: r.ID, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, StoreID: text(r.MerchantStoreID), TerminalID: text(r.MerchantTerminalID),
+		ID: r.ID, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, StoreID: pgwdb.Text(r.MerchantStoreID), TerminalID: pgwdb.Text(r.MerchantTerminalID),
 		MerchantRefID: r.MerchantRefID, Status: Status(r.Status), Version: r.Version, seen: r.Version, was: Status(r.Status),
 		Amount:         money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)},
 		CapturedAmount: r.CapturedAmount, RefundedAmount: r.RefundedAmount, RefundReserved: r.RefundReserved,
-		MethodTypes: r.PaymentMethodTypes, MethodType: text(r.PaymentMethodType), ProcessingMode: text(r.ProcessingMode), Provider: text(r.Provider),
-		CaptureMethod: r.CaptureMethod, Description: text(r.Description), LiveAttemptID: text(r.LiveAttemptID), LatestAttemptID: text(r.LatestAttemptID),
-		ProviderPaymentID: text(r.ProviderPaymentID), QRContent: text(r.QrContent), QRCodeURL: text(r.QrCodeUrl), QRExpiresAt: at(r.QrExpiresAt),
-		FailureCode: text(r.FailureCode), FailureMessage: text(r.FailureMessage), CancellationReason: text(r.CancellationReason),
-		CancelRequestedAt: at(r.CancelRequestedAt), OccurredAt: at(r.OccurredAt), ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-		SucceededAt: at(r.SucceededAt), FinalizedAt: at(r.FinalizedAt), TokenHashes: r.TokenHashes, DueAt: at(r.DueAt),
+		MethodTypes: r.PaymentMethodTypes, MethodType: pgwdb.Text(r.PaymentMethodType), ProcessingMode: pgwdb.Text(r.ProcessingMode), Provider: pgwdb.Text(r.Provider),
+		CaptureMethod: r.CaptureMethod, Description: pgwdb.Text(r.Description), LiveAttemptID: pgwdb.Text(r.LiveAttemptID), LatestAttemptID: pgwdb.Text(r.LatestAttemptID),
+		ProviderPaymentID: pgwdb.Text(r.ProviderPaymentID), QRContent: pgwdb.Text(r.QrContent), QRCodeURL: pgwdb.Text(r.QrCodeUrl), QRExpiresAt: pgwdb.Time(r.QrExpiresAt),
+		FailureCode: pgwdb.Text(r.FailureCode), FailureMessage: pgwdb.Text(r.FailureMessage), CancellationReason: pgwdb.Text(r.CancellationReason),
+		CancelRequestedAt: pgwdb.Time(r.CancelRequestedAt), OccurredAt: pgwdb.Time(r.OccurredAt), ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		SucceededAt: pgwdb.Time(r.SucceededAt), FinalizedAt: pgwdb.Time(r.FinalizedAt), TokenHashes: r.TokenHashes, DueAt: pgwdb.Time(r.DueAt),
 	}
 	if r.CashTendered != nil {
 		in.CashTendered = *r.CashTendered
@@ -84,10 +84,10 @@ func Save(ctx context.Context, tx pgx.Tx, in *Intent) error {
 		CapturedAmount: in.CapturedAmount, RefundedAmount: in.RefundedAmount, RefundReserved: in.RefundReserved,
 		PaymentMethodType: optional(in.MethodType), ProcessingMode: optional(in.ProcessingMode), Provider: optional(in.Provider),
 		LiveAttemptID: optional(in.LiveAttemptID), LatestAttemptID: optional(in.LatestAttemptID), ProviderPaymentID: optional(in.ProviderPaymentID),
-		QrContent: optional(in.QRContent), QrCodeUrl: optional(in.QRCodeURL), QrExpiresAt: instant(in.QRExpiresAt),
+		QrContent: optional(in.QRContent), QrCodeUrl: optional(in.QRCodeURL), QrExpiresAt: pgwdb.NullTime(in.QRExpiresAt),
 		FailureCode: optional(in.FailureCode), FailureMessage: optional(in.FailureMessage), CancellationReason: optional(in.CancellationReason),
-		CancelRequestedAt: instant(in.CancelRequestedAt), OccurredAt: instant(in.OccurredAt), UpdatedAt: in.UpdatedAt,
-		SucceededAt: instant(in.SucceededAt), FinalizedAt: instant(in.FinalizedAt), TokenHashes: in.TokenHashes, DueAt: instant(in.DueAt),
+		CancelRequestedAt: pgwdb.NullTime(in.CancelRequestedAt), OccurredAt: pgwdb.NullTime(in.OccurredAt), UpdatedAt: in.UpdatedAt,
+		SucceededAt: pgwdb.NullTime(in.SucceededAt), FinalizedAt: pgwdb.NullTime(in.FinalizedAt), TokenHashes: in.TokenHashes, DueAt: pgwdb.NullTime(in.DueAt),
 	}
 	if in.CashTendered != 0 {
 		params.CashTendered = &in.CashTendered
@@ -165,12 +165,12 @@ func attemptFound(r pgwdb.PgwPaymentAttempt, err error, attemptID string) (Attem
 		ID: r.ID, IntentID: r.PaymentIntentID, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, StoreID: r.MerchantStoreID,
 		Provider: r.Provider, ContractID: r.ContractID, ProviderStoreID: r.ProviderStoreID, MethodType: r.PaymentMethodType,
 		Status: AttemptStatus(r.Status), StatusSince: r.StatusSince, Amount: money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)},
-		CapturedAmount: r.CapturedAmount, CaptureLater: r.CaptureLater, CodeID: text(r.CodeID), ProviderPaymentID: text(r.ProviderPaymentID),
-		CodeExpiresAt: at(r.CodeExpiresAt), ProviderAcceptedAt: at(r.ProviderAcceptedAt), AuthorizedAt: at(r.AuthorizedAt),
-		CodeDeletedAt: at(r.CodeDeletedAt), CancelSentAt: at(r.CancelSentAt), CancelAcceptedAt: at(r.CancelAcceptedAt), CancelRefusedAt: at(r.CancelRefusedAt),
-		CaptureTries: r.CaptureTries, Asks: r.Asks, OperatorAt: at(r.OperatorAt), LateSuccessAt: at(r.LateSuccessAt),
-		FailureCode: text(r.FailureCode), FailureMessage: text(r.FailureMessage), ConfirmKeyID: text(r.ConfirmKeyID), SecondKeyID: text(r.SecondKeyID),
-		Traceparent: text(r.Traceparent), CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		CapturedAmount: r.CapturedAmount, CaptureLater: r.CaptureLater, CodeID: pgwdb.Text(r.CodeID), ProviderPaymentID: pgwdb.Text(r.ProviderPaymentID),
+		CodeExpiresAt: pgwdb.Time(r.CodeExpiresAt), ProviderAcceptedAt: pgwdb.Time(r.ProviderAcceptedAt), AuthorizedAt: pgwdb.Time(r.AuthorizedAt),
+		CodeDeletedAt: pgwdb.Time(r.CodeDeletedAt), CancelSentAt: pgwdb.Time(r.CancelSentAt), CancelAcceptedAt: pgwdb.Time(r.CancelAcceptedAt), CancelRefusedAt: pgwdb.Time(r.CancelRefusedAt),
+		CaptureTries: r.CaptureTries, Asks: r.Asks, OperatorAt: pgwdb.Time(r.OperatorAt), LateSuccessAt: pgwdb.Time(r.LateSuccessAt),
+		FailureCode: pgwdb.Text(r.FailureCode), FailureMessage: pgwdb.Text(r.FailureMessage), ConfirmKeyID: pgwdb.Text(r.ConfirmKeyID), SecondKeyID: pgwdb.Text(r.SecondKeyID),
+		Traceparent: pgwdb.Text(r.Traceparent), CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 	if r.CaptureAmount != nil {
 		a.CaptureAmount = *r.CaptureAmount
@@ -194,11 +194,11 @@ func createAttempt(ctx context.Context, tx pgx.Tx, a Attempt) error {
 func saveAttempt(ctx context.Context, tx pgx.Tx, a Attempt, now time.Time) error {
 	params := pgwdb.SaveAttemptParams{
 		ID: a.ID, Status: string(a.Status), StatusSince: a.StatusSince, CapturedAmount: a.CapturedAmount, CodeID: optional(a.CodeID),
-		CodeExpiresAt: instant(a.CodeExpiresAt), ProviderPaymentID: optional(a.ProviderPaymentID), ProviderAcceptedAt: instant(a.ProviderAcceptedAt),
-		AuthorizedAt: instant(a.AuthorizedAt), CodeDeletedAt: instant(a.CodeDeletedAt), CancelSentAt: instant(a.CancelSentAt),
-		CancelAcceptedAt: instant(a.CancelAcceptedAt), CancelRefusedAt: instant(a.CancelRefusedAt), CaptureTries: a.CaptureTries, Asks: a.Asks,
-		OperatorAt: instant(a.OperatorAt), FailureCode: optional(a.FailureCode), FailureMessage: optional(a.FailureMessage),
-		LateSuccessAt: instant(a.LateSuccessAt), ConfirmKeyID: optional(a.ConfirmKeyID), SecondKeyID: optional(a.SecondKeyID), UpdatedAt: now,
+		CodeExpiresAt: pgwdb.NullTime(a.CodeExpiresAt), ProviderPaymentID: optional(a.ProviderPaymentID), ProviderAcceptedAt: pgwdb.NullTime(a.ProviderAcceptedAt),
+		AuthorizedAt: pgwdb.NullTime(a.AuthorizedAt), CodeDeletedAt: pgwdb.NullTime(a.CodeDeletedAt), CancelSentAt: pgwdb.NullTime(a.CancelSentAt),
+		CancelAcceptedAt: pgwdb.NullTime(a.CancelAcceptedAt), CancelRefusedAt: pgwdb.NullTime(a.CancelRefusedAt), CaptureTries: a.CaptureTries, Asks: a.Asks,
+		OperatorAt: pgwdb.NullTime(a.OperatorAt), FailureCode: optional(a.FailureCode), FailureMessage: optional(a.FailureMessage),
+		LateSuccessAt: pgwdb.NullTime(a.LateSuccessAt), ConfirmKeyID: optional(a.ConfirmKeyID), SecondKeyID: optional(a.SecondKeyID), UpdatedAt: now,
 	}
 	if a.CaptureAmount != 0 {
 		params.CaptureAmount = &a.CaptureAmount
@@ -317,27 +317,6 @@ func MarkReconciled(ctx context.Context, tx pgx.Tx, intentIDs []string, now time
 	}
 	postgres.AfterCommit(ctx, func() { countReconciled(ctx, found) })
 	return event.Append(ctx, tx, events...)
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func at(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // AskSoon makes the gateway ask about a payment once tx, which may see all tenants, is committed. attemptID is ours, paymentID

@@ -207,7 +207,7 @@ func (s *Service) List(ctx context.Context, who partner.Identity, f Filter) (pag
 	err = postgres.InReadTx(ctx, s.db, who.Scope(), "pgw.intent.list", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := pgwdb.New(tx).ListIntents(ctx, pgwdb.ListIntentsParams{
 			PartnerID: who.PartnerID, Mode: who.Mode, Before: before, FromID: from, MerchantID: f.MerchantID, MerchantStoreID: f.StoreID,
-			Status: f.Status, MerchantRefID: f.MerchantRefID, UpdatedFrom: instant(f.UpdatedFrom), UpdatedTo: instant(f.UpdatedTo),
+			Status: f.Status, MerchantRefID: f.MerchantRefID, UpdatedFrom: pgwdb.NullTime(f.UpdatedFrom), UpdatedTo: pgwdb.NullTime(f.UpdatedTo),
 			Page: int32(f.Limit) + 1, //nolint:gosec // at most 100
 		})
 		if err != nil {

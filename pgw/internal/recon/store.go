@@ -88,7 +88,7 @@ func matchOf(r pgwdb.PgwReconMatch) Match {
 	return Match{
 		Entry: r.Entry, GatewayID: r.GatewayID, PaymentIntentID: r.PaymentIntentID, ProviderPaymentID: r.ProviderPaymentID, Reference: r.Reference,
 		ProviderStoreID: r.ProviderStoreID, Amount: r.Amount, Currency: r.Currency, LineDay: day(r.LineDay), LineNumber: r.LineNumber,
-		LineAcceptedAt: Time{r.LineAcceptedAt}, GatewayAcceptedAt: Time{r.GatewayAcceptedAt}, Rule: r.Rule, Late: r.Late, ExceptionID: text(r.ExceptionID),
+		LineAcceptedAt: Time{r.LineAcceptedAt}, GatewayAcceptedAt: Time{r.GatewayAcceptedAt}, Rule: r.Rule, Late: r.Late, ExceptionID: pgwdb.Text(r.ExceptionID),
 	}
 }
 
@@ -97,13 +97,6 @@ func day(d pgtype.Date) string {
 		return ""
 	}
 	return d.Time.Format(time.DateOnly)
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // ReportOf reads the head of a run's report; version 0 is the newest. A run that is unknown, or has no such version, is a problem.
@@ -160,7 +153,7 @@ type Run struct {
 
 func runOf(r pgwdb.PgwReconRun) Run {
 	return Run{
-		ID: r.ID, Provider: r.Provider, ContractID: r.ContractID, Day: day(r.Day), Status: r.Status, Stage: r.Stage, Error: text(r.Error),
+		ID: r.ID, Provider: r.Provider, ContractID: r.ContractID, Day: day(r.Day), Status: r.Status, Stage: r.Stage, Error: pgwdb.Text(r.Error),
 		Version: r.Version, Tries: r.Tries, StartedAt: r.StartedAt, UpdatedAt: r.UpdatedAt, FinishedAt: r.FinishedAt,
 	}
 }
@@ -263,19 +256,19 @@ type Exception struct {
 
 func exceptionOf(r pgwdb.PgwReconException) Exception {
 	f := Finding{
-		Kind: Kind(r.Kind), ExceptionID: r.ID, Entry: text(r.Entry), GatewayID: text(r.GatewayID), PaymentIntentID: text(r.PaymentIntentID),
-		GatewayStatus: text(r.GatewayStatus), GatewayAmount: r.GatewayAmount, GatewayCurrency: text(r.GatewayCurrency), GatewayAcceptedAt: moment(r.GatewayAcceptedAt),
-		ProviderPaymentID: text(r.ProviderPaymentID), Reference: text(r.Reference), ProviderStoreID: text(r.ProviderStoreID),
-		ProviderOutcome: text(r.ProviderOutcome), ProviderAmount: r.ProviderAmount, ProviderCurrency: text(r.ProviderCurrency),
+		Kind: Kind(r.Kind), ExceptionID: r.ID, Entry: pgwdb.Text(r.Entry), GatewayID: pgwdb.Text(r.GatewayID), PaymentIntentID: pgwdb.Text(r.PaymentIntentID),
+		GatewayStatus: pgwdb.Text(r.GatewayStatus), GatewayAmount: r.GatewayAmount, GatewayCurrency: pgwdb.Text(r.GatewayCurrency), GatewayAcceptedAt: moment(r.GatewayAcceptedAt),
+		ProviderPaymentID: pgwdb.Text(r.ProviderPaymentID), Reference: pgwdb.Text(r.Reference), ProviderStoreID: pgwdb.Text(r.ProviderStoreID),
+		ProviderOutcome: pgwdb.Text(r.ProviderOutcome), ProviderAmount: r.ProviderAmount, ProviderCurrency: pgwdb.Text(r.ProviderCurrency),
 		LineDay: day(r.LineDay), LineAcceptedAt: moment(r.LineAcceptedAt), Reason: r.Reason, AtStake: r.AtStake, OccurredAt: moment(&r.OccurredAt),
-		OpenedDay: day(r.OpenedDay), ClearedBy: text(r.ClearedBy),
+		OpenedDay: day(r.OpenedDay), ClearedBy: pgwdb.Text(r.ClearedBy),
 	}
 	if r.LineNumber != nil {
 		f.LineNumber = *r.LineNumber
 	}
 	return Exception{
 		Finding: f, ID: r.ID, Provider: r.Provider, ContractID: r.ContractID, Status: r.Status, OpenedRunID: r.OpenedRunID,
-		ClearedDay: day(r.ClearedDay), ClearedRunID: text(r.ClearedRunID), CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		ClearedDay: day(r.ClearedDay), ClearedRunID: pgwdb.Text(r.ClearedRunID), CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
 

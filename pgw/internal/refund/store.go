@@ -500,23 +500,23 @@ func found(row pgwdb.PgwRefund, err error, refundID string) (entry, error) {
 		return entry{}, fmt.Errorf("read refund: %w", err)
 	}
 	return entry{
-		ID: row.ID, Kind: row.Kind, PartnerID: row.PartnerID, Mode: row.Mode, MerchantID: row.MerchantID, StoreID: text(row.MerchantStoreID),
-		IntentID: row.PaymentIntentID, AttemptID: text(row.AttemptID), Provider: text(row.Provider), ContractID: text(row.ContractID),
-		RefID: text(row.MerchantRefundRefID), Amount: money.Amount{Minor: row.Amount, Currency: money.Currency(row.Currency)},
-		Status: Status(row.Status), StatusSince: row.StatusSince, Version: row.Version, seen: row.Version, Reason: text(row.Reason),
-		FailureCode: text(row.FailureCode), FailureMessage: text(row.FailureMessage), ProviderRefundID: text(row.ProviderRefundID),
-		ProviderAcceptedAt: at(row.ProviderAcceptedAt), OperatorAt: at(row.OperatorAt), OccurredAt: at(row.OccurredAt), Asks: row.Asks,
-		KeyID: text(row.KeyID), Traceparent: text(row.Traceparent), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DueAt: at(row.DueAt),
+		ID: row.ID, Kind: row.Kind, PartnerID: row.PartnerID, Mode: row.Mode, MerchantID: row.MerchantID, StoreID: pgwdb.Text(row.MerchantStoreID),
+		IntentID: row.PaymentIntentID, AttemptID: pgwdb.Text(row.AttemptID), Provider: pgwdb.Text(row.Provider), ContractID: pgwdb.Text(row.ContractID),
+		RefID: pgwdb.Text(row.MerchantRefundRefID), Amount: money.Amount{Minor: row.Amount, Currency: money.Currency(row.Currency)},
+		Status: Status(row.Status), StatusSince: row.StatusSince, Version: row.Version, seen: row.Version, Reason: pgwdb.Text(row.Reason),
+		FailureCode: pgwdb.Text(row.FailureCode), FailureMessage: pgwdb.Text(row.FailureMessage), ProviderRefundID: pgwdb.Text(row.ProviderRefundID),
+		ProviderAcceptedAt: pgwdb.Time(row.ProviderAcceptedAt), OperatorAt: pgwdb.Time(row.OperatorAt), OccurredAt: pgwdb.Time(row.OccurredAt), Asks: row.Asks,
+		KeyID: pgwdb.Text(row.KeyID), Traceparent: pgwdb.Text(row.Traceparent), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, DueAt: pgwdb.Time(row.DueAt),
 	}, nil
 }
 
 func insert(ctx context.Context, tx pgx.Tx, r entry) error {
 	err := pgwdb.New(tx).CreateRefund(ctx, pgwdb.CreateRefundParams{
-		ID: r.ID, Kind: r.Kind, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, MerchantStoreID: optional(r.StoreID),
-		PaymentIntentID: r.IntentID, AttemptID: optional(r.AttemptID), Provider: optional(r.Provider), ContractID: optional(r.ContractID),
-		MerchantRefundRefID: optional(r.RefID), Amount: r.Amount.Minor, Currency: string(r.Amount.Currency), CreatedAt: r.CreatedAt,
-		Reason: optional(r.Reason), KeyID: optional(r.KeyID), OccurredAt: instant(r.OccurredAt), DueAt: instant(r.DueAt),
-		Traceparent: optional(r.Traceparent),
+		ID: r.ID, Kind: r.Kind, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, MerchantStoreID: pgwdb.NullText(r.StoreID),
+		PaymentIntentID: r.IntentID, AttemptID: pgwdb.NullText(r.AttemptID), Provider: pgwdb.NullText(r.Provider), ContractID: pgwdb.NullText(r.ContractID),
+		MerchantRefundRefID: pgwdb.NullText(r.RefID), Amount: r.Amount.Minor, Currency: string(r.Amount.Currency), CreatedAt: r.CreatedAt,
+		Reason: pgwdb.NullText(r.Reason), KeyID: pgwdb.NullText(r.KeyID), OccurredAt: pgwdb.NullTime(r.OccurredAt), DueAt: pgwdb.NullTime(r.DueAt),
+		Traceparent: pgwdb.NullText(r.Traceparent),
 	})
 	if err != nil {
 		return fmt.Errorf("create refund: %w", err)
@@ -529,9 +529,9 @@ var errStale = errors.New("refund was changed meanwhile")
 
 func save(ctx context.Context, tx pgx.Tx, r *entry) error {
 	n, err := pgwdb.New(tx).SaveRefund(ctx, pgwdb.SaveRefundParams{
-		ID: r.ID, SeenVersion: r.seen, Status: string(r.Status), StatusSince: r.StatusSince, Version: r.Version, FailureCode: optional(r.FailureCode),
-		FailureMessage: optional(r.FailureMessage), ProviderRefundID: optional(r.ProviderRefundID), ProviderAcceptedAt: instant(r.ProviderAcceptedAt),
-		Asks: r.Asks, OperatorAt: instant(r.OperatorAt), KeyID: optional(r.KeyID), UpdatedAt: r.UpdatedAt, DueAt: instant(r.DueAt),
+		ID: r.ID, SeenVersion: r.seen, Status: string(r.Status), StatusSince: r.StatusSince, Version: r.Version, FailureCode: pgwdb.NullText(r.FailureCode),
+		FailureMessage: pgwdb.NullText(r.FailureMessage), ProviderRefundID: pgwdb.NullText(r.ProviderRefundID), ProviderAcceptedAt: pgwdb.NullTime(r.ProviderAcceptedAt),
+		Asks: r.Asks, OperatorAt: pgwdb.NullTime(r.OperatorAt), KeyID: pgwdb.NullText(r.KeyID), UpdatedAt: r.UpdatedAt, DueAt: pgwdb.NullTime(r.DueAt),
 	})
 	switch {
 	case err != nil:
@@ -566,32 +566,4 @@ func (s *Service) keepLease(ctx context.Context, scope postgres.Scope, refundID 
 		}
 	})
 	return func() { cancel(); wg.Wait() }
-}
-
-func text(p *string) string {
-	if p == nil {
-		return ""
-	}
-	return *p
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func at(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

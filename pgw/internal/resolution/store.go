@@ -48,8 +48,8 @@ func (s *Service) Items(ctx context.Context, providerName string) (all []Item, e
 		}
 		for _, r := range rows {
 			i := itemOf(r.PgwOperatorItem)
-			i.IntentStatus, i.ResolutionID, i.ProposedBy = r.IntentStatus, text(r.ResolutionID), text(r.ProposedBy)
-			i.ProposedName, i.ProposedWhat = text(r.ProposedByName), text(r.Outcome)
+			i.IntentStatus, i.ResolutionID, i.ProposedBy = r.IntentStatus, pgwdb.Text(r.ResolutionID), pgwdb.Text(r.ProposedBy)
+			i.ProposedName, i.ProposedWhat = pgwdb.Text(r.ProposedByName), pgwdb.Text(r.Outcome)
 			all = append(all, i)
 		}
 		return nil
@@ -121,7 +121,7 @@ func propose(ctx context.Context, tx pgx.Tx, item Item, p Proposal, who Person, 
 	row, err := q.CreateResolution(ctx, pgwdb.CreateResolutionParams{
 		ID: id.NewULID(Prefix, now), PartnerID: item.PartnerID, Mode: item.Mode, Kind: string(item.Kind), ItemID: item.ID, PaymentIntentID: item.IntentID,
 		Provider: item.Provider, Outcome: string(p.Outcome), Amount: item.Amount.Minor, Currency: string(item.Amount.Currency),
-		ProviderPaymentID: optional(p.ProviderPaymentID), ProviderRefundID: optional(p.ProviderRefundID), AcceptedAt: instant(p.AcceptedAt),
+		ProviderPaymentID: pgwdb.NullText(p.ProviderPaymentID), ProviderRefundID: pgwdb.NullText(p.ProviderRefundID), AcceptedAt: pgwdb.NullTime(p.AcceptedAt),
 		Evidence: p.Evidence.Reference, EvidenceAt: p.Evidence.At, EvidenceFrom: p.Evidence.From,
 		ProposedBy: who.ID, ProposedByName: who.Name, ProposedFrom: who.Origin, ProposedAt: now,
 	})
@@ -269,7 +269,7 @@ func (s *Service) toDecide(ctx context.Context, resolutionID, note string, who P
 
 func decide(ctx context.Context, tx pgx.Tx, r Resolution, to State, note string, who Person, now time.Time) (Resolution, error) {
 	row, err := pgwdb.New(tx).DecideResolution(ctx, pgwdb.DecideResolutionParams{
-		ID: r.ID, State: string(to), DecidedBy: &who.ID, DecidedByName: &who.Name, DecidedFrom: &who.Origin, DecidedAt: &now, Note: optional(note),
+		ID: r.ID, State: string(to), DecidedBy: &who.ID, DecidedByName: &who.Name, DecidedFrom: &who.Origin, DecidedAt: &now, Note: pgwdb.NullText(note),
 		ItemStatus: &r.ItemStatus, IntentStatus: &r.IntentState,
 	})
 	if err != nil {
@@ -391,7 +391,7 @@ func itemOf(r pgwdb.PgwOperatorItem) Item {
 	return Item{
 		Kind: Kind(r.Kind), ID: r.ID, IntentID: r.PaymentIntentID, PartnerID: r.PartnerID, Mode: r.Mode, MerchantID: r.MerchantID, StoreID: r.MerchantStoreID,
 		Provider: r.Provider, ContractID: r.ContractID, Status: r.Status, Amount: money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)},
-		ProviderPaymentID: text(r.ProviderPaymentID), CancelSentAt: at(r.CancelSentAt), MustReturn: r.MustReturn, OperatorAt: at(r.OperatorAt), CreatedAt: r.CreatedAt.UTC(),
+		ProviderPaymentID: pgwdb.Text(r.ProviderPaymentID), CancelSentAt: pgwdb.Time(r.CancelSentAt), MustReturn: r.MustReturn, OperatorAt: pgwdb.Time(r.OperatorAt), CreatedAt: r.CreatedAt.UTC(),
 	}
 }
 
@@ -399,33 +399,12 @@ func resolutionOf(r pgwdb.PgwResolution) Resolution {
 	return Resolution{
 		ID: r.ID, PartnerID: r.PartnerID, Mode: r.Mode, Kind: Kind(r.Kind), IntentID: r.PaymentIntentID, Provider: r.Provider,
 		Proposal: Proposal{
-			ItemID: r.ItemID, Outcome: Outcome(r.Outcome), Amount: money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)}, AcceptedAt: at(r.AcceptedAt),
-			ProviderPaymentID: text(r.ProviderPaymentID), ProviderRefundID: text(r.ProviderRefundID),
+			ItemID: r.ItemID, Outcome: Outcome(r.Outcome), Amount: money.Amount{Minor: r.Amount, Currency: money.Currency(r.Currency)}, AcceptedAt: pgwdb.Time(r.AcceptedAt),
+			ProviderPaymentID: pgwdb.Text(r.ProviderPaymentID), ProviderRefundID: pgwdb.Text(r.ProviderRefundID),
 			Evidence: Evidence{Reference: r.Evidence, At: r.EvidenceAt.UTC(), From: r.EvidenceFrom},
 		},
 		State: State(r.State), ProposedBy: Person{ID: r.ProposedBy, Name: r.ProposedByName, Origin: r.ProposedFrom}, ProposedAt: r.ProposedAt.UTC(),
-		DecidedBy: Person{ID: text(r.DecidedBy), Name: text(r.DecidedByName), Origin: text(r.DecidedFrom)}, DecidedAt: at(r.DecidedAt), Note: text(r.Note),
-		ItemStatus: text(r.ItemStatus), IntentState: text(r.IntentStatus),
+		DecidedBy: Person{ID: pgwdb.Text(r.DecidedBy), Name: pgwdb.Text(r.DecidedByName), Origin: pgwdb.Text(r.DecidedFrom)}, DecidedAt: pgwdb.Time(r.DecidedAt), Note: pgwdb.Text(r.Note),
+		ItemStatus: pgwdb.Text(r.ItemStatus), IntentState: pgwdb.Text(r.IntentStatus),
 	}
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func at(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

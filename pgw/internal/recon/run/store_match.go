@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mpac-cloud/mpac/pgw/internal/pgwdb"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/format"
 	"github.com/mpac-cloud/mpac/pgw/internal/recon/match"
@@ -167,27 +168,20 @@ func (r *restRow) line() match.Line {
 			Number: r.number, Entry: r.entry(), Outcome: outcome, ProviderID: r.providerID, Reference: r.reference, StoreID: r.store,
 			AcceptedAt: r.acceptedAt.UTC(), Amount: r.amount, Currency: money.Currency(r.currency),
 		},
-		Day: date(r.day), Carried: text(r.carried), Unreadable: text(r.unreadable), Key: text(r.itemKey),
+		Day: date(r.day), Carried: pgwdb.Text(r.carried), Unreadable: pgwdb.Text(r.unreadable), Key: pgwdb.Text(r.itemKey),
 	}
 }
 
 func (r *restRow) item() match.Item {
 	it := match.Item{
-		ID: r.reference, Entry: r.entry(), AttemptID: text(r.attemptID), IntentID: text(r.intentID), State: match.State(text(r.state)),
-		Status: text(r.where), Amount: r.amount, Currency: r.currency, StoreID: r.store, Return: r.isReturn, InWindow: r.inWindow, Due: r.due,
-		Carried: text(r.carried), CarriedKind: recon.Kind(text(r.carriedKind)), SettledDay: date(r.settled),
+		ID: r.reference, Entry: r.entry(), AttemptID: pgwdb.Text(r.attemptID), IntentID: pgwdb.Text(r.intentID), State: match.State(pgwdb.Text(r.state)),
+		Status: pgwdb.Text(r.where), Amount: r.amount, Currency: r.currency, StoreID: r.store, Return: r.isReturn, InWindow: r.inWindow, Due: r.due,
+		Carried: pgwdb.Text(r.carried), CarriedKind: recon.Kind(pgwdb.Text(r.carriedKind)), SettledDay: date(r.settled),
 	}
 	if r.acceptedAt != nil {
 		it.AcceptedAt = r.acceptedAt.UTC()
 	}
 	return it
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 func date(t *time.Time) string {
