@@ -33,8 +33,8 @@ const dashboards = "../../obs/grafana/dashboards"
 // excuses are the questions, by a part of their text, that have no answer while nothing is wrong, and the fault that gives them one.
 // Each is asked again when the faults are in, and must then be answered.
 var excuses = map[string]string{
-	`severity_text=~"ERROR|WARN"`:      "lines of trouble: Redis that hangs, a gateway that hangs",
-	`http_response_status_code=~"5.."`: "errors of ours: the provider's fault makes them",
+	`severity_text=~"ERROR|WARN"`:      "lines of trouble: a gateway that hangs, a stranger who signs in",
+	`http_response_status_code=~"5.."`: "errors of ours: PostgreSQL is killed",
 	`code=~"5.."`:                      "errors at the API gateway: svc-portal is gone for a moment",
 	`outcome=~"unknown|not_now"`:       "calls without outcome: the provider's fault makes them",
 	`otelcol_exporter_send_failed`:     "telemetry that is not taken: too old for Loki and Prometheus, refused by the store of traces",
@@ -349,6 +349,8 @@ func (s *stackUp) trace(t *testing.T, id string) (services, spans []string) {
 // faults injects what panels and alerts are about, sees it shown, takes three pages, and sees the platform well again.
 func (s *stackUp) faults(t *testing.T, shop *till.Till) {
 	well := s.providerFails(t)
+	s.strangerSignsIn(t)
+	s.databaseDies(t, shop)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var selling sync.WaitGroup
@@ -390,6 +392,29 @@ func (s *stackUp) providerFails(t *testing.T) (well func()) {
 	}
 }
 
+// strangerSignsIn gives svc-portal something to warn of.
+func (s *stackUp) strangerSignsIn(t *testing.T) {
+	t.Helper()
+	edge := api.Client{Base: s.Env("MPAC_EDGE_URL")}
+	stranger := map[string]string{"email": "stranger@example.com", "password": "guessed at " + t.Name()}
+	if err := edge.Post(t.Context(), "/api/v1/auth/user/login", "", stranger, nil); api.Status(err) != http.StatusUnauthorized {
+		t.Errorf("a stranger who signs in gets %v", err)
+	}
+}
+
+// databaseDies makes errors of ours: a terminal goes on asking while PostgreSQL is killed and comes back.
+func (s *stackUp) databaseDies(t *testing.T, shop *till.Till) {
+	t.Helper()
+	ours := `http_server_request_duration_seconds_count{http_response_status_code=~"5..", service_name=~"` + strings.Join(services, "|") + `"}`
+	s.Kill("postgres")
+	for until := time.Now().Add(3 * time.Second); time.Now().Before(until); {
+		if _, err := shop.NewBill(500); err != nil {
+			t.Fatal(err)
+		}
+	}
+	observed.Await(t, 30*time.Second, "errors of ours show", func() error { return s.shows(t, question{kind: "prometheus", expr: ours}) })
+}
+
 // told waits until alerts fire and are heard where their severity goes.
 func (s *stackUp) told(t *testing.T, contact string, names ...string) {
 	t.Helper()
@@ -409,9 +434,10 @@ func (s *stackUp) telemetryIsRefused(t *testing.T) {
 	foreign := `{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "foreign"}}]}, `
 	line := fmt.Sprintf(`{"resourceLogs": [%s"scopeLogs": [{"logRecords": [{"timeUnixNano": "%d", "body": {"stringValue": "late"}}]}]}]}`, foreign, old)
 	sample := fmt.Sprintf(`{"resourceMetrics": [%s"scopeMetrics": [{"metrics": [{"name": "late", "gauge": {"dataPoints": [{"timeUnixNano": "%d", "asInt": "1"}]}}]}]}]}`, foreign, old)
+	// Once: Prometheus refuses all that travels with a sample that is too old, the count of it too.
+	s.push(t, "/v1/logs", line)
+	s.push(t, "/v1/metrics", sample)
 	observed.Await(t, time.Minute, "telemetry that is not taken is counted", func() error {
-		s.push(t, "/v1/logs", line)
-		s.push(t, "/v1/metrics", sample)
 		for _, what := range []string{"log_records", "metric_points", "spans"} {
 			if err := s.shows(t, question{kind: "prometheus", expr: "otelcol_exporter_send_failed_" + what + "_total"}); err != nil {
 				return err
