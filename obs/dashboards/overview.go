@@ -2,22 +2,6 @@ package dashboards
 
 // overview is the seed's picture, live: each box where the picture has it.
 func overview() *Dashboard {
-	rps := func(service string) *Panel {
-		return leading(stat(service, "Requests a second that "+service+" answers.", "reqps",
-			`sum(rate(http_server_request_duration_seconds_count{service_name="`+service+`"}[$__rate_interval]))`),
-			"Service RED", "/d/mpac-service?var-service="+service+"&${__url_time_range}")
-	}
-	bad := func(service string) *Panel {
-		return stat(service+" errors", "Share of requests answered with an error of ours; the target is 0.5%, the alert 1%.", "percentunit",
-			`service:http_errors:ratio_rate5m{service_name="`+service+`"}`, warn(0.005), alarm(0.01))
-	}
-	slow := func(service string, target, limit float64) *Panel {
-		return stat(service+" p95", "95th percentile of the time of requests over five minutes.", "s",
-			`service:http_latency:p95_5m{service_name="`+service+`"}`, warn(target), alarm(limit))
-	}
-	up := func(name, what, expr string) *Panel {
-		return wording(stat(name, what, "none", expr, at{1, well}), map[string]string{"0": "DOWN", "1": "UP"}, map[string]string{"0": act, "1": well})
-	}
 	return page("overview", "Platform overview", "The platform as the picture draws it: three systems, each box with what it does now. Red is to be acted on.", nil,
 		row{"Now", 5, []*Panel{
 			stat("Pages out", "Alerts of severity page that fire now. Each has a runbook of its name.", "none", `count(ALERTS{alertstate="firing", severity="page"}) or vector(0)`, alarm(1)),
@@ -32,26 +16,26 @@ func overview() *Dashboard {
 			stat("API gateway", "Requests a second at the gateway that terminals and people talk to.", "reqps", `sum(rate(mpac_gateway_requests_total[$__rate_interval]))`),
 			stat("API gateway errors", "Share of answers with 5xx, as terminals see it.", "percentunit",
 				`(sum(rate(mpac_gateway_requests_total{code=~"5.."}[5m])) or vector(0)) / sum(rate(mpac_gateway_requests_total[5m]))`, warn(0.005), alarm(0.01)),
-			rps("svc-portal"), bad("svc-portal"), slow("svc-portal", 0.2, 0.5),
-			rps("svc-smarttab"), bad("svc-smarttab"), slow("svc-smarttab", 0.2, 0.5),
-			up("smartpos PostgreSQL", "Whether svc-smarttab and svc-portal reach mpacdb.", `min(mpac_dependency_up{dependency=~"database|postgres|postgresql", service_name=~"svc-.*"})`),
+			traffic("svc-portal"), errorShare("svc-portal"), slowest("svc-portal", 0.2, 0.5),
+			traffic("svc-smarttab"), errorShare("svc-smarttab"), slowest("svc-smarttab", 0.2, 0.5),
+			reached("smartpos PostgreSQL", "Whether svc-smarttab and svc-portal reach mpacdb.", `min(mpac_dependency_up{dependency=~"database|postgres|postgresql", service_name=~"svc-.*"})`),
 			stat("smartpos Redis errors", "Redis commands of svc-smarttab and svc-portal that fail, a second. Redis makes things fast; sales go on without it.", "cps",
 				`sum(rate(mpac_redis_command_duration_seconds_count{outcome="error", service_name=~"svc-.*"}[$__rate_interval])) or vector(0)`, alarm(0.1)),
 		}},
 		row{"mpac-pgw: pgw-backend, matcher, PostgreSQL, Redis, providers", 4, []*Panel{
-			rps("pgw-backend"), bad("pgw-backend"), slow("pgw-backend", 0.2, 0.4),
+			traffic("pgw-backend"), errorShare("pgw-backend"), slowest("pgw-backend", 0.2, 0.4),
 			stat("Providers silent", "Share of the calls to payment providers of the last five minutes that had no outcome.", "percentunit", `max(provider:calls_without_outcome:ratio_rate5m)`, warn(0.05), alarm(0.5)),
 			stat("Matcher late by", "How long the oldest reconciliation is overdue that is not done; 0 when all are done or not due.", "s", `max(mpac_recon_late_seconds)`, alarm(1)),
-			up("pgw PostgreSQL", "Whether pgw-backend reaches its database.", `min(mpac_dependency_up{dependency=~"database|postgres|postgresql", service_name="pgw-backend"})`),
+			reached("pgw PostgreSQL", "Whether pgw-backend reaches its database.", `min(mpac_dependency_up{dependency=~"database|postgres|postgresql", service_name="pgw-backend"})`),
 			stat("pgw Redis errors", "Redis commands of pgw-backend that fail, a second.", "cps",
 				`sum(rate(mpac_redis_command_duration_seconds_count{outcome="error", service_name="pgw-backend"}[$__rate_interval])) or vector(0)`, alarm(0.1)),
 			stat("Ledger off by", "By how much transactions do not come to zero, of any age: anything but 0 is an incident.", "none", `max(abs(mpac_ledger_imbalance))`, alarm(1)),
 		}},
 		row{"mpac-obs: Alloy, Prometheus, Loki, Alertmanager", 4, []*Panel{
 			stat("Alloy takes in", "Spans, metric points and log lines taken in a second.", "cps", `sum(rate(otelcol_receiver_accepted_spans_total[$__rate_interval])) + sum(rate(otelcol_receiver_accepted_metric_points_total[$__rate_interval])) + sum(rate(otelcol_receiver_accepted_log_records_total[$__rate_interval]))`),
-			up("Prometheus", "Whether Prometheus reaches itself.", `min(up{job="mpac/prometheus"})`),
-			up("Loki", "Whether Prometheus reaches Loki.", `min(up{job="mpac/loki"})`),
-			up("Alertmanager", "Whether Prometheus reaches Alertmanager.", `min(up{job="mpac/alertmanager"})`),
+			reached("Prometheus", "Whether Prometheus reaches itself.", `min(up{job="mpac/prometheus"})`),
+			reached("Loki", "Whether Prometheus reaches Loki.", `min(up{job="mpac/loki"})`),
+			reached("Alertmanager", "Whether Prometheus reaches Alertmanager.", `min(up{job="mpac/alertmanager"})`),
 			stat("Telemetry dropped", "Items that services dropped in the last 15 minutes: sales go on, we see less.", "none", `sum(increase(mpac_telemetry_dropped_total[15m]))`, warn(1)),
 		}},
 		row{"Promises of the month", 7, []*Panel{
@@ -69,4 +53,28 @@ func overview() *Dashboard {
 			graph("Sales", "Money that stores take a minute, in yen, by method.", "currencyJPY", nil, q{`60 * sum by (method) (rate(mpac_store_sales_total{currency="JPY"}[$__rate_interval]))`, "{{method}}"}),
 		}},
 	)
+}
+
+// traffic is what a service answers, and leads to its dashboard.
+func traffic(service string) *Panel {
+	return leading(stat(service, "Requests a second that "+service+" answers.", "reqps",
+		`sum(rate(http_server_request_duration_seconds_count{service_name="`+service+`"}[$__rate_interval]))`),
+		"Service RED", "/d/mpac-service?var-service="+service+"&${__url_time_range}")
+}
+
+// errorShare is the share of a service's requests that failed by our fault.
+func errorShare(service string) *Panel {
+	return stat(service+" errors", "Share of requests answered with an error of ours; the target is 0.5%, the alert 1%.", "percentunit",
+		`service:http_errors:ratio_rate5m{service_name="`+service+`"}`, warn(0.005), alarm(0.01))
+}
+
+// slowest is the 95th percentile of a service, in seconds.
+func slowest(service string, target, limit float64) *Panel {
+	return stat(service+" p95", "95th percentile of the time of requests over five minutes.", "s",
+		`service:http_latency:p95_5m{service_name="`+service+`"}`, warn(target), alarm(limit))
+}
+
+// reached says UP or DOWN.
+func reached(name, what, expr string) *Panel {
+	return wording(stat(name, what, "none", expr, at{1, well}), map[string]string{"0": "DOWN", "1": "UP"}, map[string]string{"0": act, "1": well})
 }
