@@ -125,6 +125,7 @@ var reconciliationLate = drill{
 		s.past("pgw", `update pgw.payment_attempts set provider_accepted_at = provider_accepted_at - interval '2 days' where id = $1`, attempt)
 		s.past("pgw", `update pgw.ledger_lines set occurred_at = occurred_at - interval '2 days' where attempt_id = $1`, attempt)
 		lateAttempt = attempt
+		s.settled(today()) // files come; that day's never did
 	},
 	Steps: func(s *stage) {
 		s.Sees("mpac run matcher runs", "late")
