@@ -253,6 +253,15 @@ func percentile(p float64, by, metric, selector string) string {
 	return fmt.Sprintf("histogram_quantile(%g, sum by (%sle) (rate(%s_bucket{%s}[$__rate_interval])))", p, by, metric, selector)
 }
 
+// percentiles asks for some of them of one histogram, each under its name: 0.95 is p95.
+func percentiles(metric, selector string, of ...float64) []q {
+	questions := make([]q, len(of))
+	for i, p := range of {
+		questions[i] = q{percentile(p, "", metric, selector), fmt.Sprintf("p%g", 100*p)}
+	}
+	return questions
+}
+
 // choice is a variable whose values are a label's.
 func choice(name, label, metric string) any {
 	query := fmt.Sprintf("label_values(%s, %s)", metric, label)

@@ -35,13 +35,9 @@ func payments() *Dashboard {
 		}},
 		row{"What the till waits for", 8, []*Panel{
 			traced(graph("Create", "Time of POST /v1/payment_intents; targets 150, 300, 800 ms.", "s", []at{warn(0.3), alarm(0.8)},
-				q{percentile(0.5, "", "http_server_request_duration_seconds", `service_name="pgw-backend", http_request_method="POST", http_route="/v1/payment_intents"`), "p50"},
-				q{percentile(0.95, "", "http_server_request_duration_seconds", `service_name="pgw-backend", http_request_method="POST", http_route="/v1/payment_intents"`), "p95"},
-				q{percentile(0.99, "", "http_server_request_duration_seconds", `service_name="pgw-backend", http_request_method="POST", http_route="/v1/payment_intents"`), "p99"})),
+				percentiles("http_server_request_duration_seconds", `service_name="pgw-backend", http_request_method="POST", http_route="/v1/payment_intents"`, 0.5, 0.95, 0.99)...)),
 			traced(graph("Confirm", "Time of a confirm; targets 200, 400, 1000 ms, the provider's share included.", "s", []at{warn(0.4), alarm(1)},
-				q{percentile(0.5, "", "http_server_request_duration_seconds", `service_name="pgw-backend", http_route=~"/v1/payment_intents/[^/]+/confirm"`), "p50"},
-				q{percentile(0.95, "", "http_server_request_duration_seconds", `service_name="pgw-backend", http_route=~"/v1/payment_intents/[^/]+/confirm"`), "p95"},
-				q{percentile(0.99, "", "http_server_request_duration_seconds", `service_name="pgw-backend", http_route=~"/v1/payment_intents/[^/]+/confirm"`), "p99"})),
+				percentiles("http_server_request_duration_seconds", `service_name="pgw-backend", http_route=~"/v1/payment_intents/[^/]+/confirm"`, 0.5, 0.95, 0.99)...)),
 			graph("From confirm to the end", "The customer's wait: from a confirm to the payment's final state, 95th percentile.", "s", nil, q{percentile(0.95, "method, state", "mpac_payment_confirm_duration_seconds", ""), "{{method}} {{state}}"}),
 		}},
 		row{"Feed, notifications, keys", 8, []*Panel{
@@ -81,8 +77,7 @@ func store() *Dashboard {
 			graph("Payments", "Payments that come into a state, a minute, by method.", "none", nil, q{`60 * sum by (method, state) (rate(mpac_store_payments_total[$__rate_interval]))`, "{{method}} {{state}}"}),
 			graph("Sales by method", "Money that stores take, yen a minute.", "currencyJPY", nil, q{`60 * sum by (method) (store:sales:rate5m{currency="JPY"})`, "{{method}}"}),
 			traced(graph("Making an order", "Time of POST /orders; targets 200, 500, 1000 ms.", "s", []at{warn(0.5), alarm(1)},
-				q{percentile(0.5, "", "http_server_request_duration_seconds", `service_name="svc-smarttab", http_request_method="POST", http_route="/api/v1/orders"`), "p50"},
-				q{percentile(0.95, "", "http_server_request_duration_seconds", `service_name="svc-smarttab", http_request_method="POST", http_route="/api/v1/orders"`), "p95"})),
+				percentiles("http_server_request_duration_seconds", `service_name="svc-smarttab", http_request_method="POST", http_route="/api/v1/orders"`, 0.5, 0.95)...)),
 		}},
 	)
 }
@@ -105,8 +100,7 @@ func devices() *Dashboard {
 		}},
 		row{"Signing in", 8, []*Panel{
 			traced(graph("Time of a token", "Time of POST /auth/device/token; targets p95 200 ms, p99 500 ms.", "s", []at{warn(0.2), alarm(0.5)},
-				q{percentile(0.95, "", "http_server_request_duration_seconds", `service_name="svc-portal", http_route=~".*/auth/device/token"`), "p95"},
-				q{percentile(0.99, "", "http_server_request_duration_seconds", `service_name="svc-portal", http_route=~".*/auth/device/token"`), "p99"})),
+				percentiles("http_server_request_duration_seconds", `service_name="svc-portal", http_route=~".*/auth/device/token"`, 0.95, 0.99)...)),
 			graph("Tokens", "Requests for a token, a second, by outcome.", "reqps", nil, q{`sum by (outcome) (rate(mpac_device_tokens_total[$__rate_interval]))`, "{{outcome}}"}),
 			graph("People", "Attempts of people to sign in, a minute, by outcome.", "none", nil, q{`60 * sum by (outcome) (rate(mpac_logins_total[$__rate_interval]))`, "{{outcome}}"}),
 			bars("Tenants", "Active PSPs, merchants and stores.", "none", nil, q{`sum by (kind) (mpac_tenants)`, "{{kind}}"}),

@@ -20,7 +20,7 @@ func service() *Dashboard {
 		}},
 		row{"What it waits for", 8, []*Panel{
 			graph("Database statements", "Time of statements: half and 95 of 100 are faster. The target of p95 is 50 ms.", "s", []at{alarm(0.05)},
-				q{percentile(0.5, "", "db_client_operation_duration_seconds", s+`, pgx_operation_type="query"`), "p50"}, q{percentile(0.95, "", "db_client_operation_duration_seconds", s+`, pgx_operation_type="query"`), "p95"}),
+				percentiles("db_client_operation_duration_seconds", s+`, pgx_operation_type="query"`, 0.5, 0.95)...),
 			graph("Database pool", "Connections of all its tasks, by state, and how many there may be.", "none", nil,
 				q{`sum by (state) (mpac_db_pool_connections{` + s + `})`, "{{state}}"}, q{`sum(mpac_db_pool_limit{` + s + `})`, "limit"}),
 			graph("Redis commands", "Time of Redis commands (p95), by outcome.", "s", nil, q{percentile(0.95, "outcome", "mpac_redis_command_duration_seconds", s), "{{outcome}}"}),
